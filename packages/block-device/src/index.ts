@@ -1,0 +1,17 @@
+/**
+ * The one interface every layer of Palimpsest is made of: `BlockDevice`, an array of bytes in
+ * equal-sized blocks, with its contract as numbered lines, its errors, the one validating door
+ * into a backend, and the conformance suite (under `./testing`) for everything that implements it.
+ */
+export type {
+  BlockDevice,
+  BlockDriver,
+  Completion,
+  Extent,
+  ZeroOptions,
+} from './block-device.js';
+export { assertGeometry, checked } from './checked.js';
+export type { StorageErrorCode } from './errors.js';
+export { InvariantViolation, invariant, isStorageError, StorageError } from './errors.js';
+export type { MemoryDeviceOptions } from './memory-device.js';
+export { createMemoryDevice } from './memory-device.js';

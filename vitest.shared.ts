@@ -1,0 +1,9 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests read the packages' sources, not their builds, through the private export condition. */
+export default defineConfig({
+  test: { include: ['{src,test}/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+  ssr: {
+    resolve: { conditions: ['@palimpsest/source', 'module', 'node', 'development|production'] },
+  },
+});
