@@ -139,13 +139,23 @@ export function snapshotFaults(content, before, where) {
     if (write.answer >= latest) continue;
     for (let s = first; s < first + count; s++) {
       const held = content[s].write;
-      if (held !== undefined && held.answer < write.invoke) {
-        faults.push(`${where}: sector ${s} holds ${held.id}, older than ${write.id}: two instants`);
+      // Zeros do not say which write they are: the newest zeros there could be are given the benefit.
+      const older =
+        held === undefined
+          ? !before.recent.some(
+              (z) => z.write.zero && covers(z, s) && z.write.answer >= write.invoke,
+            )
+          : held.answer < write.invoke;
+      if (older) {
+        const what = held === undefined ? 'zeros' : `write ${held.id}`;
+        faults.push(`${where}: sector ${s} holds ${what}, older than ${write.id}: two instants`);
       }
     }
   }
   return faults;
 }
+
+const covers = ({ first, count }, sector) => sector >= first && sector < first + count;
 
 /** @typedef {{ write?: Write, fault?: string }} Sector */
 
