@@ -216,7 +216,7 @@ if (missing.length > 0) {
 assertBuilt();
 try {
   await pal(store, 'init', store);
-  await control.createVolume(store, 'prod', SIZE);
+  await pal(store, 'volume', 'create', 'prod', '--size', `${SIZE}`);
   const daemon = await startDaemon(store);
   const stop = undo.push('daemon', () => daemon.stop());
   // New snapshots and branches are exports at once, without a restart.

@@ -237,7 +237,11 @@ function planSnapshot() {
     kind: 'create-snapshot',
     name,
     snapshot,
-    run: () => control.createSnapshot(store, name),
+    // Now and then by the command line, which may find no daemon and open the store itself.
+    run: () =>
+      rng.chance(0.1)
+        ? pal(store, 'snapshot', 'create', name)
+        : control.createSnapshot(store, name),
     settle: () => {
       snapshots.set(name, snapshot);
       done.snapshots += 1;
@@ -300,7 +304,7 @@ const start = performance.now();
 let cycles = 0;
 try {
   await pal(store, 'init', store);
-  await control.createVolume(store, 'prod', VOLUME_BYTES);
+  await pal(store, 'volume', 'create', 'prod', '--size', `${VOLUME_BYTES}`);
   devices.set('prod', new DeviceModel('prod', SECTORS));
   for (; cycles < CYCLES && faults.length === 0; cycles++) await cycle();
   if (faults.length === 0) {

@@ -4,6 +4,8 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -113,17 +115,58 @@ function accepts(path) {
   });
 }
 
-/** What the harnesses ask of a running store, by reference (`prod@s1`, `prod/b2`). */
+/** Asks the control API of a running daemon; rejects with what it answered. */
+async function api(store, method, path, body) {
+  const token = (await readFile(join(store, 'token'), 'utf8')).trim();
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const headers = {
+    host: 'localhost',
+    authorization: `Bearer ${token}`,
+    ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
+  };
+  return new Promise((resolve, reject) => {
+    const options = { socketPath: join(store, 'control.sock'), method, path, headers };
+    const outgoing = request(options, async (response) => {
+      try {
+        let answer = '';
+        for await (const part of response.setEncoding('utf8')) answer += part;
+        if (response.statusCode < 400) resolve(JSON.parse(answer));
+        else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    outgoing.once('error', reject);
+    outgoing.end(text);
+  });
+}
+
+/** `prod@s1` or `prod/b2` as a path of the API. */
+function resource(reference) {
+  const [, volume, sign, name] = /^([^@/]+)([@/])(.+)$/.exec(reference) ?? [];
+  const noun = sign === '@' ? 'snapshots' : 'branches';
+  return { volume, name, path: `/v1/volumes/${volume}/${noun}/${name}` };
+}
+
+/**
+ * What the harnesses ask of a running store, by reference (`prod@s1`, `prod/b2`), over its API: a
+ * fifth of a second quicker than a command line for each, which is what the kill loop lives on.
+ */
 export const control = {
   async list(store) {
     const names = async (noun) =>
-      (await pal(store, noun, 'list')).map(({ reference }) => reference);
-    return { snapshots: await names('snapshot'), branches: await names('branch') };
+      (await api(store, 'GET', `/v1/${noun}`)).items.map(({ reference }) => reference);
+    return { snapshots: await names('snapshots'), branches: await names('branches') };
   },
-  createVolume: (store, name, bytes) => pal(store, 'volume', 'create', name, `${bytes}`),
-  createSnapshot: (store, reference) => pal(store, 'snapshot', 'create', reference),
-  deleteSnapshot: (store, reference) => pal(store, 'snapshot', 'delete', reference),
-  createBranch: (store, reference, base) =>
-    pal(store, 'branch', 'create', reference, '--from', base),
-  deleteBranch: (store, reference) => pal(store, 'branch', 'delete', reference),
+  createVolume: (store, name, size) => api(store, 'POST', '/v1/volumes', { name, size }),
+  createSnapshot(store, reference) {
+    const { volume, name } = resource(reference);
+    return api(store, 'POST', `/v1/volumes/${volume}/snapshots`, { name });
+  },
+  deleteSnapshot: (store, reference) => api(store, 'DELETE', resource(reference).path),
+  createBranch(store, reference, from) {
+    return api(store, 'POST', '/v1/branches', { name: resource(reference).name, from });
+  },
+  deleteBranch: (store, reference) => api(store, 'DELETE', resource(reference).path),
 };
