@@ -274,7 +274,7 @@ export const blockDeviceCases: readonly ConformanceCase<DeviceFixture>[] = [
     }),
   },
   {
-    name: 'D10 a read during writes sees old or new bytes per sector',
+    name: 'D10 a read during writes sees old and new bytes, and no others',
     run: withDevice(async (device) => {
       const { blockSize } = device;
       await device.write(new Uint8Array(4 * blockSize).fill(151), 0);
@@ -284,11 +284,8 @@ export const blockDeviceCases: readonly ConformanceCase<DeviceFixture>[] = [
           device.write(new Uint8Array(4 * blockSize).fill(152 + round), 0),
           device.readInto(seen, 0),
         ]);
-        for (let at = 0; at < seen.length; at += 512) {
-          const fill = seen[at] as number;
-          isEqual(fill === 151 + round || fill === 152 + round, true, `sector ${at / 512} known`);
-          isFilled(seen.subarray(at, at + 512), fill, `sector ${at / 512}`);
-        }
+        const other = seen.findIndex((byte) => byte !== 151 + round && byte !== 152 + round);
+        isEqual(other, -1, `first byte that was never written, with ${151 + round} before`);
       }
     }),
   },
