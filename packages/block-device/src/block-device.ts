@@ -19,7 +19,8 @@
  *        zeros, per block, and stays that way until it is written.
  *   D10  Changes to different blocks may be in flight at once and do not disturb each other.
  *        Changes to one block in flight at once end as one of them, never as a mixture outside the
- *        bytes they share; a read concurrent with them sees old or new bytes per 512-byte sector.
+ *        bytes they share; a read concurrent with them sees old and new bytes in any mixture (a
+ *        page cache tears even inside a sector), and never any other byte.
  *   D11  The caller's buffer belongs to the device until the call resolves, then to the caller.
  *   D12  `extents` covers exactly the asked range, in order, with no empty extent; a range told to
  *        be `zero` reads as zeros.

@@ -11,7 +11,10 @@ export type {
   ZeroOptions,
 } from './block-device.js';
 export { assertGeometry, checked } from './checked.js';
+export { concat } from './concat.js';
 export type { StorageErrorCode } from './errors.js';
 export { InvariantViolation, invariant, isStorageError, StorageError } from './errors.js';
 export type { MemoryDeviceOptions } from './memory-device.js';
 export { createMemoryDevice } from './memory-device.js';
+export { readOnly } from './read-only.js';
+export { slice } from './slice.js';

@@ -1,0 +1,80 @@
+/**
+ * Space: taking and giving back the blocks beneath a file. Node has no call for it, so util-linux
+ * `fallocate` does it as a child process that is handed the open file; the file is never looked up
+ * by its name again. Each run costs milliseconds: worth it for large ranges only.
+ */
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import { StorageError } from '@palimpsest/block-device';
+
+/** What the helper can do to a range: take space for it, free it, make zeros that keep it. */
+export type SpaceAction = 'allocate' | 'punch' | 'zero';
+
+const FLAGS: Readonly<Record<SpaceAction, readonly string[]>> = {
+  allocate: [],
+  punch: ['--punch-hole'],
+  zero: ['--zero-range', '--keep-size'],
+};
+
+/** Carries actions out on one open file, and remembers which the system cannot do. */
+export class SpaceHelper {
+  readonly #fd: number;
+  readonly #command: string;
+  readonly #missing = new Set<SpaceAction>();
+
+  /** `command` is the name of the program; tests name one that is not there. */
+  constructor(fd: number, command: string = 'fallocate') {
+    this.#fd = fd;
+    this.#command = command;
+    if (process.platform !== 'linux') {
+      for (const action of Object.keys(FLAGS)) this.#missing.add(action as SpaceAction);
+    }
+  }
+
+  /** False when the action is known not to work here. */
+  can(action: SpaceAction): boolean {
+    return !this.#missing.has(action);
+  }
+
+  /**
+   * Resolves with true when done, with false when the system or the file system cannot do it.
+   * @throws {StorageError} ERR_NO_SPACE when there is none; ERR_IO for all else.
+   */
+  async run(action: SpaceAction, position: number, length: number): Promise<boolean> {
+    if (!this.can(action)) return false;
+    const where = ['--offset', String(position), '--length', String(length)];
+    const answer = await this.#spawn([...FLAGS[action], ...where, '/proc/self/fd/3']);
+    if (answer === undefined) return true;
+    if (/No space left|Disk quota|File too large/i.test(answer)) {
+      if (action === 'punch') return false; // a full file system may need space to free some
+      throw new StorageError('ERR_NO_SPACE', `no space for ${length} bytes at ${position}`);
+    }
+    if (
+      /not supported|Invalid argument|unsupported|not found|No such (file|device)/i.test(answer)
+    ) {
+      this.#missing.add(action);
+      return false;
+    }
+    throw new StorageError('ERR_IO', `${this.#command} failed at ${position}: ${answer}`);
+  }
+
+  /** Resolves with what the program complained of, or `undefined` when all is well. */
+  #spawn(options: readonly string[]): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const child = spawn(this.#command, options, {
+        stdio: ['ignore', 'ignore', 'pipe', this.#fd],
+        env: { PATH: process.env.PATH, LC_ALL: 'C' }, // messages we can read
+      });
+      let complaint = '';
+      child.stderr?.on('data', (text) => {
+        complaint += text;
+      });
+      child.on('error', (error: NodeJS.ErrnoException) => {
+        resolve(error.code === 'ENOENT' ? 'program not found' : error.message);
+      });
+      child.on('close', (status, signal) => {
+        resolve(status === 0 ? undefined : complaint.trim() || `ended by ${signal ?? status}`);
+      });
+    });
+  }
+}
