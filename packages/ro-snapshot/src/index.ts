@@ -1,1 +1,13 @@
-export {};
+/**
+ * A production volume with read-only snapshots: a raw image stays where it is; before a block of it
+ * changes for the first time since the youngest snapshot, its old bytes go to the save volume.
+ */
+export { Exclusion } from './exclusion.js';
+export {
+  createProductionVolume,
+  openProductionVolume,
+  ProductionVolume,
+  removeProductionVolume,
+} from './production-volume.js';
+export type { SnapshotRecord, VolumeRecord } from './records.js';
+export { listProductionVolumes } from './records.js';

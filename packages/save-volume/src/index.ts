@@ -1,1 +1,15 @@
-export {};
+/**
+ * The save volume: superblocks, journal, allocator and the versioned block map on any BlockDevice,
+ * with atomic, group-committed changes. Durable and crash-safe; memory bounded by a cache budget.
+ */
+export type { Batch } from './batch.js';
+export type { HeldBlock } from './held-blocks.js';
+export { HeldBlocks } from './held-blocks.js';
+export type { FormatOptions } from './open.js';
+export { formatSaveVolume, openSaveVolume } from './open.js';
+export { MISS } from './page-cache.js';
+export type { MapEntry } from './pending-map.js';
+export type { Participant, SaveVolume, SaveVolumeOptions, SpaceReport } from './save-volume.js';
+export type { Attributes, StoredObject } from './stored-objects.js';
+export { encodeObject, storedObjects } from './stored-objects.js';
+export type { VerifyReport } from './verify.js';

@@ -1,0 +1,155 @@
+/**
+ * CopyOut: the part of a production volume that takes part in commits. It holds writes to blocks
+ * that must be saved first, saves the old blocks, and only then overwrites them (US 6,934,822).
+ *
+ *   W1  Old bytes are read from the clone volume when a commit gathers them. Nothing can have
+ *       changed them since the snapshot: every write to a block that is not saved is held here.
+ *   W2  `settle` runs only when old bytes and map entries are durable; only there is a held block
+ *       written to the clone volume (I3).
+ *   W3  A block whose bit is set is never saved again (I2); its held bytes are only written.
+ */
+import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
+import { type Batch, HeldBlocks, type Participant, type SaveVolume } from '@palimpsest/save-volume';
+import type { SavedBlocks } from './saved-blocks.js';
+
+/** Reads or writes of the clone volume in flight at once: enough to fill a disk's queue. */
+const IN_FLIGHT_MAX = 64;
+/** Bytes of one read or write of the clone volume at most. */
+const RUN_BYTES = 1 << 20;
+
+interface Run {
+  readonly first: number;
+  readonly bytes: Uint8Array;
+}
+
+/** See the file header. */
+export class CopyOut implements Participant {
+  readonly held: HeldBlocks;
+  /** The snapshot that old blocks are saved for; 0 when there is none. */
+  youngest = 0;
+  /** Set for good when the clone volume failed under a write that was answered already (R15). */
+  failure: unknown;
+  /** Why the last cycle could not write to the clone volume; it is tried again by the next. */
+  refusal: unknown;
+  readonly #save: SaveVolume;
+  readonly #clone: BlockDevice;
+  readonly #volume: number;
+  readonly #saved: SavedBlocks;
+
+  constructor(save: SaveVolume, clone: BlockDevice, volume: number, saved: SavedBlocks) {
+    this.held = new HeldBlocks(save);
+    this.#save = save;
+    this.#clone = clone;
+    this.#volume = volume;
+    this.#saved = saved;
+  }
+
+  begin(): void {
+    this.held.begin();
+  }
+
+  async fill(batch: Batch): Promise<boolean> {
+    if (this.failure !== undefined) return false;
+    const unfilled = this.held.unfilled();
+    const unsaved: number[] = [];
+    let taken = 0;
+    for (const block of unfilled) {
+      if (this.youngest > 0) {
+        if (this.#saved.has(block) === undefined) await this.#saved.load(block);
+        if (this.#saved.has(block) !== true) {
+          if (!batch.hasRoom(unsaved.length + 1)) break;
+          unsaved.push(block);
+        }
+      }
+      taken += 1;
+    }
+    try {
+      const runs = await this.#transfer(unsaved, (bytes, position) =>
+        this.#clone.readInto(bytes, position),
+      );
+      for (const run of runs) this.#putOld(batch, run);
+    } catch (error) {
+      // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
+      this.failure = error;
+      return false;
+    }
+    for (const block of unfilled.slice(0, taken)) this.held.fill(block);
+    return taken < unfilled.length;
+  }
+
+  async settle(): Promise<void> {
+    const { filled } = this.held;
+    if (filled.length === 0) return;
+    for (const block of filled) this.#saved.add(block);
+    try {
+      await this.#transfer(
+        filled,
+        (bytes, position) => this.#clone.write(bytes, position),
+        (block) => this.held.committing(block),
+      );
+      this.refusal = undefined;
+      this.held.settle();
+    } catch (error) {
+      if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
+      else this.failure = error;
+      this.held.abandon();
+    }
+  }
+
+  abandon(): void {
+    this.held.abandon();
+  }
+
+  #putOld(batch: Batch, run: Run): void {
+    const { blockSize } = this.#save;
+    for (let at = 0; at < run.bytes.length; at += blockSize) {
+      const old = run.bytes.subarray(at, at + blockSize);
+      const block = run.first + at / blockSize;
+      // Zeros are recorded, not copied: a volume that was never written costs no space.
+      if (isZero(old)) batch.putZero(this.#volume, block, this.youngest);
+      else batch.put(this.#volume, block, this.youngest, old);
+    }
+  }
+
+  /** Reads or writes blocks of the clone volume, neighbours together, several runs at a time. */
+  async #transfer(
+    blocks: readonly number[],
+    move: (bytes: Uint8Array, position: number) => Promise<void> | undefined,
+    source?: (block: number) => Uint8Array | null,
+  ): Promise<Run[]> {
+    const runs: Run[] = [];
+    const pending: Promise<void>[] = [];
+    const { blockSize } = this.#save;
+    for (let index = 0; index < blocks.length; ) {
+      const first = blocks[index] as number;
+      let count = 1;
+      while (blocks[index + count] === first + count && count * blockSize < RUN_BYTES) count += 1;
+      const bytes = new Uint8Array(count * blockSize);
+      if (source !== undefined) {
+        for (let offset = 0; offset < count; offset += 1) {
+          const held = source(first + offset);
+          if (held !== null) bytes.set(held, offset * blockSize);
+        }
+      }
+      runs.push({ first, bytes });
+      const completion = move(bytes, first * blockSize);
+      if (completion !== undefined) pending.push(completion);
+      if (pending.length >= IN_FLIGHT_MAX) await settleAll(pending.splice(0));
+      index += count;
+    }
+    await settleAll(pending);
+    return runs;
+  }
+}
+
+/** Waits for all, also when one fails, so that no buffer is in use afterwards. */
+async function settleAll(pending: Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(pending);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** Tells whether all bytes are zero; most blocks that are not say so in their first bytes. */
+function isZero(bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index += 1) if (bytes[index] !== 0) return false;
+  return true;
+}

@@ -1,0 +1,282 @@
+/**
+ * ProductionDevice: what users of a production volume read and write. It decides for each block
+ * whether a write may go to the clone volume at once or must be held until the old bytes are saved.
+ *
+ *   P1  A write to a block goes to the clone volume directly only when the block is saved (or there
+ *       is no snapshot) and none of its bytes are held. Else it is held.
+ *   P2  Reads see held bytes first, the clone volume otherwise.
+ *   P3  `flush` commits what is held, which overwrites it in the clone volume, then flushes that: two
+ *       device flushes one after the other, or one when nothing is held.
+ *
+ * The path of a write that may go on directly, and of a read with nothing held, makes no promise and
+ * no garbage (benchmarks/: production read and write).
+ */
+import {
+  type BlockDevice,
+  type BlockDriver,
+  type Completion,
+  type Extent,
+  StorageError,
+  type ZeroOptions,
+} from '@palimpsest/block-device';
+import type { SaveVolume } from '@palimpsest/save-volume';
+import type { CopyOut } from './copy-out.js';
+import type { Exclusion } from './exclusion.js';
+import type { SavedBlocks } from './saved-blocks.js';
+import { SharedFlush } from './shared-flush.js';
+
+/** The parts of a production volume that its device works with. */
+export interface ProductionParts {
+  readonly save: SaveVolume;
+  readonly clone: BlockDevice;
+  readonly copyOut: CopyOut;
+  readonly saved: SavedBlocks;
+  readonly exclusion: Exclusion;
+}
+
+/** What a write must do with a block. */
+type Way = 'direct' | 'hold' | 'load';
+
+/** Blocks of one request that are decided on, and held, together. */
+const SLICE_BLOCKS = 256;
+
+/** See the file header. */
+export class ProductionDevice implements BlockDriver {
+  readonly blockSize: number;
+  readonly readOnly = false;
+  readonly #parts: ProductionParts;
+  readonly #cloneFlush: SharedFlush;
+
+  constructor(parts: ProductionParts) {
+    this.#parts = parts;
+    this.blockSize = parts.save.blockSize;
+    this.#cloneFlush = new SharedFlush(parts.clone);
+  }
+
+  get size(): number {
+    return this.#parts.clone.size;
+  }
+
+  readInto(target: Uint8Array, position: number): Completion {
+    const { clone, copyOut } = this.#parts;
+    if (copyOut.held.size === 0) return clone.readInto(target, position);
+    return this.#readAround(target, position); // P2
+  }
+
+  write(source: Uint8Array, position: number): Completion {
+    const first = position / this.blockSize;
+    if (this.#isDirect(first, source.length / this.blockSize)) {
+      return this.#direct(this.#parts.clone.write(source, position));
+    }
+    return this.#writeHeld(first, source.length / this.blockSize, source);
+  }
+
+  zero(position: number, length: number, options: ZeroOptions): Completion {
+    const first = position / this.blockSize;
+    if (this.#isDirect(first, length / this.blockSize)) {
+      return this.#direct(this.#parts.clone.zero(position, length, options));
+    }
+    if (options.fast === true) {
+      throw new StorageError(
+        'ERR_UNSUPPORTED',
+        'these blocks must be saved before they are zeroed',
+      );
+    }
+    return this.#writeHeld(first, length / this.blockSize, null);
+  }
+
+  /** Blocks that a snapshot still reads from the clone volume are left as they are (D9). */
+  discard(position: number, length: number): Completion {
+    const first = position / this.blockSize;
+    const count = length / this.blockSize;
+    if (this.#isDirect(first, count)) {
+      return this.#direct(this.#parts.clone.discard(position, length));
+    }
+    return this.#discardSaved(first, count);
+  }
+
+  flush(): Completion {
+    const { copyOut } = this.#parts;
+    this.#assertSound();
+    if (copyOut.held.size === 0) return this.#cloneFlush.flush();
+    return this.#commitAndFlush();
+  }
+
+  async extents(position: number, length: number): Promise<readonly Extent[]> {
+    const { clone, copyOut } = this.#parts;
+    if (copyOut.held.size > 0) return [{ length, zero: false, hole: false }];
+    return clone.extents(position, length);
+  }
+
+  async close(): Promise<void> {
+    // The volume closes its device; the clone volume is its owner's.
+  }
+
+  /** P1 for a whole request, when it can be told at once. */
+  #isDirect(first: number, count: number): boolean {
+    const { exclusion, copyOut } = this.#parts;
+    if (exclusion.closed !== undefined || copyOut.failure !== undefined) return false;
+    if (copyOut.youngest === 0 && copyOut.held.size === 0) return true;
+    for (let block = first; block < first + count; block += 1) {
+      if (this.#wayOf(block) !== 'direct') return false;
+    }
+    return true;
+  }
+
+  #wayOf(block: number): Way {
+    const { copyOut, saved } = this.#parts;
+    if (copyOut.held.get(block) !== undefined) return 'hold';
+    if (copyOut.youngest === 0) return 'direct';
+    const isSaved = saved.has(block);
+    if (isSaved === undefined) return 'load';
+    return isSaved ? 'direct' : 'hold';
+  }
+
+  /** A change of state waits for writes that are under way in the clone volume. */
+  #direct(completion: Completion): Completion {
+    if (completion === undefined) return undefined;
+    const { exclusion } = this.#parts;
+    exclusion.enter();
+    return completion.finally(() => exclusion.leave());
+  }
+
+  /** `source` null writes zeros. */
+  async #writeHeld(first: number, count: number, source: Uint8Array | null): Promise<void> {
+    const { blockSize } = this;
+    for (let done = 0; done < count; done += SLICE_BLOCKS) {
+      const blocks = Math.min(SLICE_BLOCKS, count - done);
+      const part = source?.subarray(done * blockSize, (done + blocks) * blockSize) ?? null;
+      await this.#writeSlice(first + done, blocks, part);
+    }
+  }
+
+  async #writeSlice(first: number, count: number, source: Uint8Array | null): Promise<void> {
+    const { save } = this.#parts;
+    // Deciding, reserving and placing happen in one turn: nothing can change between them.
+    for (;;) {
+      const obstacle = this.#obstacle(first, count);
+      if (obstacle !== undefined) await obstacle;
+      else if (save.reserve(count)) break;
+      else {
+        await save.reserveSlowly(count);
+        save.settled(count);
+      }
+    }
+    let used = 0;
+    const direct: Completion[] = [];
+    try {
+      used = this.#place(first, count, source, direct);
+    } finally {
+      save.settled(count - used);
+    }
+    await Promise.all(direct);
+  }
+
+  /** What a write must wait for before it can be placed, and then look again. */
+  #obstacle(first: number, count: number): Promise<void> | undefined {
+    const { exclusion, save, saved } = this.#parts;
+    this.#assertSound();
+    const wait = exclusion.closed ?? save.throttle();
+    if (wait !== undefined) return wait;
+    for (let block = first; block < first + count; block += 1) {
+      if (this.#wayOf(block) === 'load') return saved.load(block);
+    }
+    return undefined;
+  }
+
+  /** Holds or starts to write each block; returns how many of the reserved blocks that took. */
+  #place(first: number, count: number, source: Uint8Array | null, direct: Completion[]): number {
+    const { copyOut, clone } = this.#parts;
+    const { blockSize } = this;
+    let used = 0;
+    for (let index = 0; index < count; ) {
+      const block = first + index;
+      if (this.#wayOf(block) === 'hold') {
+        if (!copyOut.held.isCurrent(block)) used += 1;
+        copyOut.held.hold(
+          block,
+          source?.subarray(index * blockSize, (index + 1) * blockSize) ?? null,
+        );
+        index += 1;
+        continue;
+      }
+      let run = 1;
+      while (index + run < count && this.#wayOf(block + run) === 'direct') run += 1;
+      const part = source?.subarray(index * blockSize, (index + run) * blockSize);
+      const completion =
+        part === undefined
+          ? clone.zero(block * blockSize, run * blockSize)
+          : clone.write(part, block * blockSize);
+      direct.push(this.#direct(completion));
+      index += run;
+    }
+    return used;
+  }
+
+  async #discardSaved(first: number, count: number): Promise<void> {
+    const { clone } = this.#parts;
+    const { blockSize } = this;
+    for (let done = 0; done < count; done += SLICE_BLOCKS) {
+      const blocks = Math.min(SLICE_BLOCKS, count - done);
+      for (let wait = this.#obstacle(first + done, blocks); wait !== undefined; ) {
+        await wait;
+        wait = this.#obstacle(first + done, blocks);
+      }
+      const waits: Completion[] = [];
+      for (let index = 0; index < blocks; ) {
+        const block = first + done + index;
+        let run = 0;
+        while (index + run < blocks && this.#wayOf(block + run) === 'direct') run += 1;
+        if (run > 0) waits.push(this.#direct(clone.discard(block * blockSize, run * blockSize)));
+        index += Math.max(1, run);
+      }
+      await Promise.all(waits);
+    }
+  }
+
+  #readAround(target: Uint8Array, position: number): Completion {
+    const { clone, copyOut } = this.#parts;
+    const { blockSize } = this;
+    const count = target.length / blockSize;
+    const first = position / blockSize;
+    const waits: Promise<void>[] = [];
+    for (let index = 0; index < count; ) {
+      const held = copyOut.held.get(first + index);
+      if (held !== undefined) {
+        const part = target.subarray(index * blockSize, (index + 1) * blockSize);
+        if (held === null) part.fill(0);
+        else part.set(held);
+        index += 1;
+        continue;
+      }
+      let run = 1;
+      while (index + run < count && copyOut.held.get(first + index + run) === undefined) run += 1;
+      const part = target.subarray(index * blockSize, (index + run) * blockSize);
+      const completion = clone.readInto(part, (first + index) * blockSize);
+      if (completion !== undefined) waits.push(completion);
+      index += run;
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
+  async #commitAndFlush(): Promise<void> {
+    const { save, copyOut } = this.#parts;
+    await save.commit();
+    this.#assertSound();
+    if (copyOut.refusal !== undefined) throw copyOut.refusal;
+    await this.#cloneFlush.flush();
+  }
+
+  /** R15: a write that was answered and then failed on disk fails every later write and flush. */
+  #assertSound(): void {
+    const { failure } = this.#parts.copyOut;
+    if (failure === undefined) return;
+    throw new StorageError(
+      'ERR_FAILED',
+      'the production volume failed under a write that was answered: reopen it',
+      {
+        cause: failure,
+      },
+    );
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What the save volume keeps about production volumes and their snapshots, and the reading of it.
+ */
+import { StorageError } from '@palimpsest/block-device';
+import {
+  type Attributes,
+  type SaveVolume,
+  type StoredObject,
+  storedObjects,
+} from '@palimpsest/save-volume';
+
+/** A read-only snapshot as its volume lists it. */
+export interface SnapshotRecord {
+  /** Unique in the store; grows from the oldest snapshot of a volume to the youngest. */
+  readonly id: number;
+  /** Bytes of the volume when the snapshot was taken. */
+  readonly size: number;
+  readonly attributes: Attributes;
+}
+
+/** A production volume as the store lists it. */
+export interface VolumeRecord {
+  readonly id: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly attributes: Attributes;
+  /** The snapshot queue, oldest (head) first. */
+  readonly snapshots: readonly SnapshotRecord[];
+}
+
+/** A volume object as stored. */
+export interface StoredVolume extends StoredObject {
+  readonly type: 'volume';
+  readonly size: number;
+}
+
+/** A snapshot object as stored. */
+export interface StoredSnapshot extends StoredObject {
+  readonly type: 'snapshot';
+  readonly volume: number;
+  readonly size: number;
+}
+
+/** All production volumes of the store, in order of creation. */
+export function listProductionVolumes(save: SaveVolume): readonly VolumeRecord[] {
+  return storedObjects<StoredVolume>(save, 'volume').map(({ id, object }) => ({
+    id,
+    size: object.size,
+    attributes: object.attributes,
+    snapshots: storedSnapshots(save, id)
+      .filter(({ object: snapshot }) => snapshot.deleting !== true)
+      .map(snapshotRecord),
+  }));
+}
+
+/**
+ * The stored record of one volume.
+ * @throws {StorageError} ERR_NOT_FOUND.
+ */
+export function findVolume(save: SaveVolume, id: number): StoredVolume {
+  const found = storedObjects<StoredVolume>(save, 'volume').find((volume) => volume.id === id);
+  if (found === undefined) throw new StorageError('ERR_NOT_FOUND', `the store has no volume ${id}`);
+  return found.object;
+}
+
+/** The snapshots of a volume, those being deleted too, oldest first. */
+export function storedSnapshots(
+  save: SaveVolume,
+  volume: number,
+): { id: number; object: StoredSnapshot }[] {
+  return storedObjects<StoredSnapshot>(save, 'snapshot').filter(
+    ({ object }) => object.volume === volume,
+  );
+}
+
+/** A snapshot as listed. */
+export function snapshotRecord({
+  id,
+  object,
+}: {
+  id: number;
+  object: StoredSnapshot;
+}): SnapshotRecord {
+  return { id, size: object.size, attributes: object.attributes };
+}

@@ -1,0 +1,118 @@
+/**
+ * Making, opening and deleting branches. Creating one is a single commit of one object, whatever
+ * the size; deleting one hides it in one commit and gives its blocks back in as many as it takes.
+ */
+import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import {
+  type Attributes,
+  type Batch,
+  encodeObject,
+  type SaveVolume,
+  type StoredObject,
+  storedObjects,
+} from '@palimpsest/save-volume';
+import { assertBase, type Branch, makeBranch } from './branch.js';
+import { type Base, type BranchRecord, findBranch, type StoredBranch } from './records.js';
+
+/** Entries that one commit of a deletion gives back. */
+const DELETE_STEP = 512;
+
+/** Branches that are open, by store: one writer each. */
+const OPEN = new WeakMap<SaveVolume, Set<number>>();
+
+/**
+ * Makes a branch of a read-only snapshot. Durable when it resolves.
+ * @throws {StorageError} ERR_NOT_FOUND when there is no such snapshot.
+ */
+export async function createBranch(
+  save: SaveVolume,
+  base: Base,
+  attributes: Attributes = {},
+): Promise<BranchRecord> {
+  const id = save.newObjectId();
+  let record: BranchRecord | undefined;
+  await save.transact((batch) => {
+    // Looked up here, where nothing can come between it and the commit.
+    const { size } = findSnapshot(save, base, batch);
+    const branch: StoredBranch = { type: 'branch', base, size, attributes };
+    batch.object(id, encodeObject(branch));
+    record = { id, base, size, attributes };
+  });
+  return record as BranchRecord;
+}
+
+/**
+ * Opens a branch on its base, the device of the snapshot it was made from.
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY when it is open already; ERR_INVALID when the base
+ * has another size.
+ */
+export async function openBranch(save: SaveVolume, id: number, base: BlockDevice): Promise<Branch> {
+  const { size } = findBranch(save, id);
+  assertBase(base, size);
+  const open = openOf(save);
+  if (open.has(id)) throw new StorageError('ERR_BUSY', `branch ${id} is open already`);
+  open.add(id);
+  return makeBranch({ save, id, base, size }, () => open.delete(id));
+}
+
+/**
+ * Deletes a branch. It is gone for good when this resolves, and its blocks are free.
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE while it is open.
+ */
+export async function deleteBranch(save: SaveVolume, id: number): Promise<void> {
+  if (openOf(save).has(id))
+    throw new StorageError('ERR_IN_USE', `branch ${id} is open: close it first`);
+  const branch = findBranch(save, id);
+  await save.transact((batch) => batch.object(id, encodeObject({ ...branch, deleting: true })));
+  await freeBranch(save, id);
+}
+
+/** Resumes deletions that a crash or a close interrupted. Call it once after opening the store. */
+export async function resumeBranchDeletions(save: SaveVolume): Promise<void> {
+  for (const { id, object } of storedObjects<StoredBranch>(save, 'branch')) {
+    if (object.deleting === true) await freeBranch(save, id);
+  }
+}
+
+async function freeBranch(save: SaveVolume, id: number): Promise<void> {
+  for (let from = 0; ; ) {
+    const blocks = await save.map.listBlocks(id, from, DELETE_STEP);
+    const last = blocks.at(-1);
+    if (last === undefined) break;
+    const entries = await Promise.all(blocks.map((block) => save.find(id, block, 0)));
+    await save.transact((batch) => {
+      for (const [index, block] of blocks.entries()) {
+        const entry = entries[index];
+        if (entry === undefined) continue;
+        batch.remove(id, block, 0);
+        if (entry.address !== 0) batch.free(entry.address);
+      }
+    });
+    from = last + 1;
+  }
+  await save.transact((batch) => batch.object(id, undefined));
+}
+
+function findSnapshot(save: SaveVolume, base: Base, batch: Batch): { size: number } {
+  const snapshot = storedObjects<StoredObject & { volume: number; size: number }>(
+    save,
+    'snapshot',
+    batch,
+  ).find(({ id, object }) => id === base.snapshot && object.volume === base.volume);
+  if (snapshot === undefined || snapshot.object.deleting === true) {
+    throw new StorageError(
+      'ERR_NOT_FOUND',
+      `volume ${base.volume} has no snapshot ${base.snapshot}`,
+    );
+  }
+  return snapshot.object;
+}
+
+function openOf(save: SaveVolume): Set<number> {
+  let open = OPEN.get(save);
+  if (open === undefined) {
+    open = new Set();
+    OPEN.set(save, open);
+  }
+  return open;
+}

@@ -1,0 +1,241 @@
+/**
+ * BlockMap: (space, block, version) -> where the bytes are. The one ordered map that replaces the
+ * patent's bit maps, block maps and queue of hash indices: "block b as snapshot k has it" is the
+ * first entry of b whose version is k or later, whatever the number of snapshots.
+ *
+ *   by-block tree    (space, block, version) -> address, checksum   every entry
+ *   by-version tree  (space, version, block)                        entries with a version
+ *   pending          what was committed since the last checkpoint
+ *
+ *   M1  A look-up sees pending changes over the trees'.
+ *   M2  Both trees change in the same checkpoint, so they always agree.
+ */
+import type { BlockDevice } from '@palimpsest/block-device';
+import { getU48, setU48 } from '@palimpsest/bytes';
+import {
+  BlockTree,
+  type Found,
+  type PageSupply,
+  readKey,
+  type TreeRoot,
+  type Updates,
+  writeKey,
+} from './block-tree.js';
+import { EntryList } from './entry-list.js';
+import { ENTRY, KEY } from './format.js';
+import { MISS, PageCache } from './page-cache.js';
+import { type MapEntry, type PendingEntry, PendingMap } from './pending-map.js';
+
+const BY_BLOCK = 1;
+const BY_VERSION = 2;
+
+/** Both roots, as a superblock names them. */
+export interface MapRoots {
+  readonly blocks: TreeRoot;
+  readonly versions: TreeRoot;
+}
+
+/** See the file header. */
+export class BlockMap {
+  readonly pending: PendingMap = new PendingMap();
+  readonly byBlock: BlockTree;
+  readonly byVersion: BlockTree;
+  #missed: BlockTree;
+
+  constructor(device: BlockDevice, blockSize: number, cacheBytes: number, roots: MapRoots) {
+    const pages = new PageCache(device, blockSize, cacheBytes);
+    const shape = (tree: number, stride: number) => ({ tree, stride, blockSize });
+    this.byBlock = new BlockTree(shape(BY_BLOCK, ENTRY.size), device, pages, roots.blocks);
+    this.byVersion = new BlockTree(shape(BY_VERSION, KEY.size), device, pages, roots.versions);
+    this.#missed = this.byBlock;
+  }
+
+  /** The first entry of the block whose version is `version` or later. MISS: `await fetch()`. */
+  lookUp(space: number, block: number, version: number): MapEntry | undefined | typeof MISS {
+    const head = this.pending.head(space, block);
+    const settled = this.#lookUpInTree(head, space, block, version);
+    if (settled === MISS) return MISS;
+    let best = settled;
+    for (let entry = head; entry !== undefined; entry = entry.next) {
+      if (entry.removed || entry.version < version) continue;
+      if (best === undefined || entry.version < best.version) best = entry;
+    }
+    return best;
+  }
+
+  /** Brings in the page that a look-up missed. */
+  fetch(): Promise<void> {
+    return this.#missed.fetch();
+  }
+
+  /**
+   * Visits the blocks from `from` on and below `to` that have an entry of exactly `version`, or had
+   * one when this was called; those that get one meanwhile may be missed. A block may come twice.
+   */
+  async eachSaved(
+    space: number,
+    version: number,
+    from: number,
+    to: number,
+    visit: (block: number) => void,
+  ): Promise<void> {
+    // Pending first: a checkpoint during the scan moves entries from there into the tree, perhaps
+    // behind the scan's back, but never the other way.
+    const { pending } = this;
+    const visitPending = (block: number, entry: PendingEntry) => {
+      if (entry.version === version && !entry.removed) visit(block);
+    };
+    if (to - from > pending.count) {
+      pending.eachOf(space, (block, entry) => {
+        if (block >= from && block < to) visitPending(block, entry);
+      });
+    } else {
+      for (let block = from; block < to; block += 1) {
+        for (let entry = pending.head(space, block); entry !== undefined; entry = entry.next) {
+          visitPending(block, entry);
+        }
+      }
+    }
+    await this.byVersion.scan([space, version, from], [space, version, to], (view, at) => {
+      visit(getU48(view, at + KEY.at.third));
+    });
+  }
+
+  /** The first `limit` blocks from `from` on that have an entry of exactly `version`, in order. */
+  async listSaved(space: number, version: number, from: number, limit: number): Promise<number[]> {
+    const blocks: number[] = [];
+    await this.byVersion.scan([space, version, from], [space, version + 1, 0], (view, at) => {
+      const block = getU48(view, at + KEY.at.third);
+      if (this.#changeOf(space, block, version) === undefined) blocks.push(block);
+      return blocks.length < limit;
+    });
+    return this.#withPending(space, blocks, from, limit, (entry) => entry.version === version);
+  }
+
+  /** The first `limit` blocks from `from` on that have any entry in the space, in order. */
+  async listBlocks(space: number, from: number, limit: number): Promise<number[]> {
+    const blocks: number[] = [];
+    await this.byBlock.scan([space, from, 0], [space + 1, 0, 0], (view, at) => {
+      const [, block, version] = readKey(view, at);
+      if (this.#changeOf(space, block, version) === undefined) blocks.push(block);
+      return blocks.length < limit;
+    });
+    return this.#withPending(space, blocks, from, limit, () => true);
+  }
+
+  /** Writes both trees with the pending changes (M2). The map itself changes by `adopt`. */
+  async merge(supply: PageSupply, generation: number): Promise<MapRoots> {
+    const { blocks, versions } = this.#updates();
+    return {
+      blocks: await this.byBlock.apply(blocks, supply, generation),
+      versions: await this.byVersion.apply(versions, supply, generation),
+    };
+  }
+
+  /** Makes merged trees the current ones; nothing is pending any more. */
+  adopt(roots: MapRoots): void {
+    this.byBlock.root = roots.blocks;
+    this.byVersion.root = roots.versions;
+    this.pending.clear();
+  }
+
+  #changeOf(space: number, block: number, version: number): PendingEntry | undefined {
+    let change = this.pending.head(space, block);
+    while (change !== undefined && change.version !== version) change = change.next;
+    return change;
+  }
+
+  /** Adds what is pending to blocks found in a tree, in order and without repetition. */
+  #withPending(
+    space: number,
+    blocks: number[],
+    from: number,
+    limit: number,
+    admit: (entry: PendingEntry) => boolean,
+  ): number[] {
+    this.pending.eachOf(space, (block, entry) => {
+      if (block >= from && !entry.removed && admit(entry)) blocks.push(block);
+    });
+    return [...new Set(blocks)].sort((a, b) => a - b).slice(0, limit);
+  }
+
+  #lookUpInTree(
+    head: PendingEntry | undefined,
+    space: number,
+    block: number,
+    version: number,
+  ): MapEntry | undefined | typeof MISS {
+    for (let from = version; ; ) {
+      const found = this.byBlock.seek(space, block, from);
+      if (found === MISS) {
+        this.#missed = this.byBlock;
+        return MISS;
+      }
+      if (found === undefined) return undefined;
+      const [foundSpace, foundBlock, foundVersion] = readKey(found.view, found.at);
+      if (foundSpace !== space || foundBlock !== block) return undefined;
+      let change = head;
+      while (change !== undefined && change.version !== foundVersion) change = change.next;
+      if (change === undefined) return readEntry(found);
+      if (!change.removed) return change;
+      from = foundVersion + 1;
+    }
+  }
+
+  #updates(): { blocks: Updates; versions: Updates } {
+    const changes: { space: number; block: number; entry: PendingEntry }[] = [];
+    this.pending.each((space, block, entry) => changes.push({ space, block, entry }));
+    changes.sort(
+      (a, b) => a.space - b.space || a.block - b.block || a.entry.version - b.entry.version,
+    );
+    const blocks = {
+      entries: new EntryList(ENTRY.size, changes.length),
+      removed: new Uint8Array(changes.length),
+    };
+    for (const [index, { space, block, entry }] of changes.entries()) {
+      writeEntry(blocks.entries, space, block, entry, 0);
+      blocks.removed[index] = entry.removed ? 1 : 0;
+    }
+    const versioned = changes.filter(({ entry }) => entry.version > 0);
+    versioned.sort(
+      (a, b) => a.space - b.space || a.entry.version - b.entry.version || a.block - b.block,
+    );
+    const versions = {
+      entries: new EntryList(KEY.size, versioned.length),
+      removed: new Uint8Array(versioned.length),
+    };
+    for (const [index, { space, block, entry }] of versioned.entries()) {
+      const at = versions.entries.extend();
+      writeKey(versions.entries.view, at, space, entry.version, block);
+      versions.removed[index] = entry.removed ? 1 : 0;
+    }
+    return { blocks, versions };
+  }
+}
+
+/** Reads a leaf entry of the by-block tree. */
+export function readEntry({ view, at }: Found): MapEntry {
+  return {
+    version: getU48(view, at + ENTRY.at.version),
+    address: getU48(view, at + ENTRY.at.address),
+    flags: view.getUint16(at + ENTRY.at.flags, true),
+    checksum: view.getUint32(at + ENTRY.at.checksum, true),
+  };
+}
+
+/** Adds an entry to a list, as a leaf holds it (`kind` 0) or the journal does. */
+export function writeEntry(
+  list: EntryList,
+  space: number,
+  block: number,
+  entry: MapEntry,
+  kind: number,
+): void {
+  const at = list.extend();
+  const { view } = list;
+  writeKey(view, at, space, block, entry.version);
+  setU48(view, at + ENTRY.at.address, entry.address);
+  view.setUint16(at + ENTRY.at.flags, entry.flags, true);
+  view.setUint32(at + ENTRY.at.checksum, entry.checksum, true);
+  view.setUint32(at + ENTRY.at.kind, kind, true);
+}

@@ -1,0 +1,456 @@
+/**
+ * BlockTree: a copy-on-write B+tree with keys of three numbers (space, second, third), compared in
+ * that order. It changes only by `apply`, a whole batch of sorted updates at a time: pages that
+ * change are written to new places, and the new root is handed back; the old tree stays whole until
+ * the caller lets its pages go. Inner pages hold, for each child, a lower bound of its keys.
+ *
+ *   T1  A page is never changed in place.
+ *   T2  Every page is named with its checksum by its parent (the root by the superblock), and names
+ *       its own address, tree and level: a stale, misplaced or foreign page is found out.
+ *   T3  Pages that `apply` replaces are reported, not reused, so the tree before it stays readable.
+ */
+import { type BlockDevice, invariant } from '@palimpsest/block-device';
+import { checksum, getU48, setU48 } from '@palimpsest/bytes';
+import { EntryList } from './entry-list.js';
+import { CHILD, KEY, PAGE_HEADER, PAGE_MAGIC } from './format.js';
+import { MISS, type Page, type PageCache, type PageRef } from './page-cache.js';
+
+/** A root and what is beneath it; `address` 0 means an empty tree. */
+export interface TreeRoot extends PageRef {
+  /** Levels of pages, 0 when empty. */
+  readonly levels: number;
+  readonly pages: number;
+  readonly entries: number;
+}
+
+export const EMPTY_ROOT: TreeRoot = { address: 0, checksum: 0, levels: 0, pages: 0, entries: 0 };
+
+/** An entry found in a leaf: its bytes start at `at`. */
+export interface Found {
+  readonly view: DataView;
+  readonly at: number;
+}
+
+/** Sorted updates: an entry each, and whether it removes its key. */
+export interface Updates {
+  readonly entries: EntryList;
+  readonly removed: Uint8Array;
+}
+
+/** Where `apply` gets new pages, and tells which ones it replaced. */
+export interface PageSupply {
+  take(): Promise<number>;
+  release(address: number): void;
+}
+
+/** Reads the key of the record at `at`. */
+export function readKey(
+  view: DataView,
+  at: number,
+): [space: number, second: number, third: number] {
+  return [
+    view.getUint32(at + KEY.at.space, true),
+    getU48(view, at + KEY.at.second),
+    getU48(view, at + KEY.at.third),
+  ];
+}
+
+/** Writes a key at `at`. */
+export function writeKey(
+  view: DataView,
+  at: number,
+  space: number,
+  second: number,
+  third: number,
+): void {
+  view.setUint32(at + KEY.at.space, space, true);
+  setU48(view, at + KEY.at.second, second);
+  setU48(view, at + KEY.at.third, third);
+}
+
+/** See the file header. */
+export class BlockTree {
+  root: TreeRoot;
+  readonly #tree: number;
+  readonly #stride: number;
+  readonly #pages: PageCache;
+  readonly #device: BlockDevice;
+  readonly #blockSize: number;
+
+  /** `tree` is the number in its pages; leaf entries take `stride` bytes, key first. */
+  constructor(
+    shape: { tree: number; stride: number; blockSize: number },
+    device: BlockDevice,
+    pages: PageCache,
+    root: TreeRoot,
+  ) {
+    this.#tree = shape.tree;
+    this.#stride = shape.stride;
+    this.#blockSize = shape.blockSize;
+    this.#device = device;
+    this.#pages = pages;
+    this.root = root;
+  }
+
+  /** The first entry at or after the key. MISS: `await fetch()` and ask again. */
+  seek(space: number, second: number, third: number): Found | undefined | typeof MISS {
+    const { address, checksum: sum, levels } = this.root;
+    if (levels === 0) return undefined;
+    return this.#seekIn(address, sum, levels - 1, space, second, third);
+  }
+
+  /** Brings in the page that `seek` missed. */
+  fetch(): Promise<void> {
+    return this.#pages.fetch(() => this.root);
+  }
+
+  /**
+   * Visits the entries from `from` up to but not including `to`, a leaf at a time; `visit` may
+   * return false to stop. Entries that appear or go while it waits for a page may be missed.
+   */
+  async scan(
+    from: readonly [number, number, number],
+    to: readonly [number, number, number],
+    visit: (view: DataView, at: number) => boolean | undefined | undefined,
+  ): Promise<void> {
+    let [space, second, third] = from;
+    for (;;) {
+      const found = this.seek(space, second, third);
+      if (found === MISS) {
+        await this.fetch();
+        continue;
+      }
+      if (found === undefined) return;
+      const count = found.view.getUint16(PAGE_HEADER.at.count, true);
+      const end = PAGE_HEADER.size + count * this.#stride;
+      for (let { at } = found; at < end; at += this.#stride) {
+        if (compareKey(found.view, at, to[0], to[1], to[2]) >= 0) return;
+        if (visit(found.view, at) === false) return;
+      }
+      [space, second, third] = readKey(found.view, end - this.#stride);
+      third += 1;
+    }
+  }
+
+  /** Every page of the tree, for audits. */
+  async eachPage(visit: (page: Page) => void): Promise<void> {
+    const walk = async (level: number, ref: PageRef): Promise<void> => {
+      const page = await this.#pages.load(this.#tree, level, ref);
+      visit(page);
+      if (level === 0) return;
+      for (let index = 0; index < page.count; index += 1)
+        await walk(level - 1, childRef(page, index));
+    };
+    if (this.root.levels > 0) await walk(this.root.levels - 1, this.root);
+  }
+
+  /** Writes a tree with the updates and returns its root; this tree stays as it is (T1, T3). */
+  async apply(updates: Updates, supply: PageSupply, generation: number): Promise<TreeRoot> {
+    if (updates.entries.count === 0) return this.root;
+    const rewriting = new Rewriting(
+      { tree: this.#tree, stride: this.#stride, blockSize: this.#blockSize, generation },
+      this.#device,
+      this.#pages,
+      supply,
+      updates,
+    );
+    return rewriting.run(this.root);
+  }
+
+  #seekIn(
+    address: number,
+    sum: number,
+    level: number,
+    space: number,
+    second: number,
+    third: number,
+  ): Found | undefined | typeof MISS {
+    const page = this.#pages.get(this.#tree, level, address, sum);
+    if (page === undefined) return MISS;
+    if (level === 0) {
+      const index = lowerBound(page.view, page.count, this.#stride, space, second, third);
+      return index < page.count
+        ? { view: page.view, at: PAGE_HEADER.size + index * this.#stride }
+        : undefined;
+    }
+    // Nothing in the child that should hold the key means it starts in the next one.
+    for (let index = childIndex(page, space, second, third); index < page.count; index += 1) {
+      const at = PAGE_HEADER.size + index * CHILD.size;
+      const childAddress = getU48(page.view, at + CHILD.at.address);
+      const childSum = page.view.getUint32(at + CHILD.at.checksum, true);
+      const found = this.#seekIn(childAddress, childSum, level - 1, space, second, third);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
+
+/** One run of `apply`, from the leaves that change up to a new root. */
+class Rewriting {
+  readonly #shape: { tree: number; stride: number; blockSize: number; generation: number };
+  readonly #device: BlockDevice;
+  readonly #pages: PageCache;
+  readonly #supply: PageSupply;
+  readonly #updates: Updates;
+  #pageCount = 0;
+  #entryCount = 0;
+
+  constructor(
+    shape: { tree: number; stride: number; blockSize: number; generation: number },
+    device: BlockDevice,
+    pages: PageCache,
+    supply: PageSupply,
+    updates: Updates,
+  ) {
+    this.#shape = shape;
+    this.#device = device;
+    this.#pages = pages;
+    this.#supply = supply;
+    this.#updates = updates;
+  }
+
+  async run(root: TreeRoot): Promise<TreeRoot> {
+    this.#pageCount = root.pages;
+    this.#entryCount = root.entries;
+    let content: EntryList;
+    let level = 0;
+    const end = this.#updates.entries.count;
+    if (root.levels === 0) {
+      content = this.#merge(new EntryList(this.#shape.stride), 0, end);
+    } else {
+      level = root.levels - 1;
+      content = await this.#rewrite(await this.#take(level, root), 0, end);
+    }
+    // An inner root with a single child is no use: the child is the root then.
+    while (content.count > 1 || (content.count === 1 && level === 0)) {
+      const parents = new EntryList(CHILD.size);
+      await this.#emit(content, level, undefined, parents);
+      content = parents;
+      level += 1;
+      if (content.count === 1) break;
+    }
+    const counts = { pages: this.#pageCount, entries: this.#entryCount };
+    if (content.count === 0) return { ...EMPTY_ROOT, ...counts };
+    return {
+      address: getU48(content.view, CHILD.at.address),
+      checksum: content.view.getUint32(CHILD.at.checksum, true),
+      levels: level,
+      ...counts,
+    };
+  }
+
+  /** The content of `page` with updates `from`..`to` applied; the page itself is given up. */
+  async #rewrite(page: Page, from: number, to: number): Promise<EntryList> {
+    if (page.level === 0) return this.#merge(contentOf(page, this.#shape.stride), from, to);
+    const children = new EntryList(CHILD.size, page.count + 1);
+    const level = page.level - 1;
+    // Changed siblings in a row are merged and split anew together, so that pages do not wither.
+    let run: { key: Uint8Array; content: EntryList } | undefined;
+    let next = from;
+    for (let index = 0; index < page.count; index += 1) {
+      const first = next;
+      next = index + 1 < page.count ? this.#firstUpdateAtOrAfter(page, index + 1, first, to) : to;
+      const changed = next > first;
+      if (changed || (run !== undefined && this.#isSmall(run.content, level))) {
+        const child = await this.#take(level, childRef(page, index));
+        const content = changed
+          ? await this.#rewrite(child, first, next)
+          : contentOf(child, this.#strideOf(level));
+        if (run === undefined) run = { key: keyBytes(page, index), content };
+        else run.content.append(content.bytes, 0, content.count);
+      } else {
+        if (run !== undefined) await this.#emit(run.content, level, run.key, children);
+        run = undefined;
+        children.append(page.bytes, PAGE_HEADER.size + index * CHILD.size);
+      }
+    }
+    if (run !== undefined) await this.#finishRun(run, level, children);
+    return children;
+  }
+
+  /** Emits the last run of a page; a small one is joined with the sibling before it. */
+  async #finishRun(
+    run: { key: Uint8Array; content: EntryList },
+    level: number,
+    children: EntryList,
+  ): Promise<void> {
+    let { key, content } = run;
+    if (children.count > 0 && content.count > 0 && this.#isSmall(content, level)) {
+      children.count -= 1;
+      const at = children.count * CHILD.size;
+      key = children.bytes.slice(at, at + KEY.size);
+      const sibling = await this.#take(level, {
+        address: getU48(children.view, at + CHILD.at.address),
+        checksum: children.view.getUint32(at + CHILD.at.checksum, true),
+      });
+      const joined = contentOf(sibling, this.#strideOf(level));
+      joined.append(content.bytes, 0, content.count);
+      content = joined;
+    }
+    await this.#emit(content, level, key, children);
+  }
+
+  /** Splits `content` evenly into pages, writes them, and adds a child for each to `parents`. */
+  async #emit(
+    content: EntryList,
+    level: number,
+    firstKey: Uint8Array | undefined,
+    parents: EntryList,
+  ): Promise<void> {
+    const stride = this.#strideOf(level);
+    const pages = Math.ceil(content.count / this.#capacityOf(level));
+    for (let page = 0; page < pages; page += 1) {
+      const start = Math.floor((content.count * page) / pages);
+      const end = Math.floor((content.count * (page + 1)) / pages);
+      const address = await this.#supply.take();
+      const bytes = new Uint8Array(this.#shape.blockSize);
+      PAGE_HEADER.encode(bytes, 0, {
+        magic: PAGE_MAGIC,
+        tree: this.#shape.tree,
+        level,
+        count: end - start,
+        address,
+        generation: this.#shape.generation,
+        reserved: 0,
+        checksum: 0,
+      });
+      bytes.set(content.bytes.subarray(start * stride, end * stride), PAGE_HEADER.size);
+      const sum = checksum(bytes);
+      const kept = this.#pages.add({ address, checksum: sum }, bytes);
+      const written = bytes.slice();
+      new DataView(written.buffer).setUint32(PAGE_HEADER.at.checksum, sum, true);
+      await this.#device.write(written, address * this.#shape.blockSize);
+      this.#pageCount += 1;
+      invariant(kept.count === end - start, 'a page holds what it was given');
+      const at = parents.extend();
+      const key =
+        page === 0 && firstKey !== undefined ? firstKey : keyBytesAt(content.bytes, start * stride);
+      parents.bytes.fill(0, at, at + CHILD.size);
+      parents.bytes.set(key, at);
+      setU48(parents.view, at + CHILD.at.address, address);
+      parents.view.setUint32(at + CHILD.at.checksum, sum, true);
+    }
+  }
+
+  /** Old entries and updates in one key order; an update replaces or removes its key. */
+  #merge(old: EntryList, from: number, to: number): EntryList {
+    const { entries, removed } = this.#updates;
+    const { stride } = this.#shape;
+    const merged = new EntryList(stride, old.count + to - from);
+    let index = 0;
+    for (let update = from; update < to; update += 1) {
+      const [space, second, third] = readKey(entries.view, update * stride);
+      const start = index;
+      let order = -1;
+      while (index < old.count) {
+        order = compareKey(old.view, index * stride, space, second, third);
+        if (order >= 0) break;
+        index += 1;
+      }
+      merged.append(old.bytes, start * stride, index - start);
+      const replaces = index < old.count && order === 0;
+      if (replaces) index += 1;
+      if (removed[update] === 0) merged.append(entries.bytes, update * stride);
+      this.#entryCount += (removed[update] === 0 ? 1 : 0) - (replaces ? 1 : 0);
+    }
+    merged.append(old.bytes, index * stride, old.count - index);
+    return merged;
+  }
+
+  /** Loads a page that is about to be replaced. */
+  async #take(level: number, ref: PageRef): Promise<Page> {
+    const page = await this.#pages.load(this.#shape.tree, level, ref);
+    this.#supply.release(ref.address);
+    this.#pageCount -= 1;
+    return page;
+  }
+
+  #firstUpdateAtOrAfter(page: Page, child: number, from: number, to: number): number {
+    const [space, second, third] = readKey(page.view, PAGE_HEADER.size + child * CHILD.size);
+    let low = from;
+    let high = to;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = middle * this.#shape.stride;
+      if (compareKey(this.#updates.entries.view, at, space, second, third) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #isSmall(content: EntryList, level: number): boolean {
+    return content.count < this.#capacityOf(level) / 4;
+  }
+
+  #strideOf(level: number): number {
+    return level === 0 ? this.#shape.stride : CHILD.size;
+  }
+
+  #capacityOf(level: number): number {
+    return Math.floor((this.#shape.blockSize - PAGE_HEADER.size) / this.#strideOf(level));
+  }
+}
+
+/** Negative, zero or positive as the key at `at` is before, equal to or after the given one. */
+export function compareKey(
+  view: DataView,
+  at: number,
+  space: number,
+  second: number,
+  third: number,
+): number {
+  const difference = view.getUint32(at, true) - space;
+  if (difference !== 0) return difference;
+  const mine = view.getUint32(at + 4, true) + view.getUint16(at + 8, true) * 0x1_0000_0000;
+  if (mine !== second) return mine - second;
+  return view.getUint32(at + 10, true) + view.getUint16(at + 14, true) * 0x1_0000_0000 - third;
+}
+
+function lowerBound(
+  view: DataView,
+  count: number,
+  stride: number,
+  space: number,
+  second: number,
+  third: number,
+): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareKey(view, PAGE_HEADER.size + middle * stride, space, second, third) < 0)
+      low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The last child whose lower bound is not after the key, or the first one. */
+function childIndex(page: Page, space: number, second: number, third: number): number {
+  const index = lowerBound(page.view, page.count, CHILD.size, space, second, third);
+  const at = PAGE_HEADER.size + index * CHILD.size;
+  const exact = index < page.count && compareKey(page.view, at, space, second, third) === 0;
+  return exact ? index : Math.max(0, index - 1);
+}
+
+function childRef(page: Page, index: number): PageRef {
+  const at = PAGE_HEADER.size + index * CHILD.size;
+  return {
+    address: getU48(page.view, at + CHILD.at.address),
+    checksum: page.view.getUint32(at + CHILD.at.checksum, true),
+  };
+}
+
+function contentOf(page: Page, stride: number): EntryList {
+  const content = new EntryList(stride, page.count + 1);
+  content.append(page.bytes, PAGE_HEADER.size, page.count);
+  return content;
+}
+
+function keyBytes(page: Page, index: number): Uint8Array {
+  return keyBytesAt(page.bytes, PAGE_HEADER.size + index * CHILD.size);
+}
+
+function keyBytesAt(bytes: Uint8Array, at: number): Uint8Array {
+  return bytes.slice(at, at + KEY.size);
+}

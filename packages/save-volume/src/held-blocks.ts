@@ -1,0 +1,120 @@
+/**
+ * HeldBlocks: whole blocks that a participant has accepted and not committed yet.
+ *
+ *   current      accepted since the last cycle began; a rewrite replaces the bytes in place
+ *   committing   what the running cycle saves; not touched any more, a rewrite goes to `current`
+ *
+ *   H1  Every held block has one block of space reserved in the save volume, taken before it is
+ *       held and given back when it is settled: a write that was accepted is never refused later
+ *       for want of space to commit it.
+ */
+import { invariant } from '@palimpsest/block-device';
+import type { SaveVolume } from './save-volume.js';
+
+/** The bytes of a held block; `null` stands for zeros. */
+export type HeldBlock = Uint8Array | null;
+
+/** See the file header. */
+export class HeldBlocks {
+  readonly #save: SaveVolume;
+  #current = new Map<number, HeldBlock>();
+  #committing = new Map<number, HeldBlock>();
+  #filled: number[] = [];
+  /** Buffers to use again: as many as were ever held at once, which the store's limit bounds. */
+  readonly #spare: Uint8Array[] = [];
+
+  constructor(save: SaveVolume) {
+    this.#save = save;
+  }
+
+  /** Blocks held; one that is rewritten while it is committed counts twice. */
+  get size(): number {
+    return this.#current.size + this.#committing.size;
+  }
+
+  /** The newest bytes held of a block; `undefined` when none are. They are not the caller's to keep. */
+  get(block: number): HeldBlock | undefined {
+    const current = this.#current.get(block);
+    return current !== undefined ? current : this.#committing.get(block);
+  }
+
+  /** Tells whether holding the block takes no further space. */
+  isCurrent(block: number): boolean {
+    return this.#current.has(block);
+  }
+
+  /** Holds a copy of `bytes`. The caller has reserved space unless `isCurrent` (H1). */
+  hold(block: number, bytes: HeldBlock): void {
+    const known = this.#current.get(block);
+    if (bytes === null) {
+      if (known) this.#spare.push(known);
+      this.#current.set(block, null);
+      return;
+    }
+    const buffer = known ?? this.#spare.pop() ?? new Uint8Array(this.#save.blockSize);
+    buffer.set(bytes);
+    this.#current.set(block, buffer);
+  }
+
+  /** A cycle begins: what is current is committed by it. */
+  begin(): void {
+    for (const [block, bytes] of this.#current) {
+      // Still there after a cycle that was refused: the newer bytes count.
+      const older = this.#committing.get(block);
+      if (older !== undefined) {
+        if (older) this.#spare.push(older);
+        this.#save.settled(1);
+      }
+      this.#committing.set(block, bytes);
+    }
+    this.#current = new Map();
+    this.#filled = [];
+  }
+
+  /** Blocks that the cycle has not put into a batch yet, in order. */
+  unfilled(): number[] {
+    const filled = new Set(this.#filled);
+    return [...this.#committing.keys()].filter((block) => !filled.has(block)).sort((a, b) => a - b);
+  }
+
+  /** The bytes that the running cycle commits for the block. */
+  committing(block: number): HeldBlock {
+    const bytes = this.#committing.get(block);
+    invariant(bytes !== undefined, `block ${block} is being committed`);
+    return bytes;
+  }
+
+  /** Notes that the block is in the batch. */
+  fill(block: number): void {
+    this.#filled.push(block);
+  }
+
+  /** Blocks in the batch, in order. */
+  get filled(): readonly number[] {
+    return this.#filled;
+  }
+
+  /** The batch's blocks are where they belong: they are held no more. */
+  settle(): void {
+    for (const block of this.#filled) {
+      const bytes = this.#committing.get(block);
+      if (bytes) this.#spare.push(bytes);
+      this.#committing.delete(block);
+    }
+    this.#save.settled(this.#filled.length);
+    this.#filled = [];
+  }
+
+  /** The batch was refused: its blocks wait for the next cycle. */
+  abandon(): void {
+    this.#filled = [];
+  }
+
+  /** Drops everything, as when its owner is deleted. */
+  drop(): void {
+    this.#save.settled(this.size);
+    this.#current.clear();
+    this.#committing.clear();
+    this.#filled = [];
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Pages of the block map's trees in memory, at most a budget of them. A look-up is synchronous:
+ * when a page is not here it gives up with MISS, the caller awaits `fetch` and looks again. So there
+ * is one look-up code for the fast case and the slow one, and nothing is held across an await.
+ */
+import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
+import { checksum, viewOf } from '@palimpsest/bytes';
+import { PAGE_HEADER, PAGE_MAGIC } from './format.js';
+
+/** A page that a look-up needs is not in memory: `await pages.fetch()`, then look again. */
+export const MISS: unique symbol = Symbol('page not in memory');
+
+/** Where a page is and what it must be. */
+export interface PageRef {
+  readonly address: number;
+  readonly checksum: number;
+}
+
+/** A page in memory; never changed once made. */
+export interface Page extends PageRef {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly level: number;
+  readonly count: number;
+  /** Looked at since the cache last considered dropping it. */
+  touched: boolean;
+}
+
+interface Missing {
+  readonly tree: number;
+  readonly level: number;
+  readonly address: number;
+  readonly checksum: number;
+}
+
+/** See the file header. */
+export class PageCache {
+  readonly #device: BlockDevice;
+  readonly #blockSize: number;
+  readonly #capacity: number;
+  readonly #pages = new Map<number, Page>();
+  #missing: Missing | undefined;
+
+  /** Keeps at most `budget` bytes of pages, and never fewer than a path through a tree takes. */
+  constructor(device: BlockDevice, blockSize: number, budget: number) {
+    this.#device = device;
+    this.#blockSize = blockSize;
+    this.#capacity = Math.max(32, Math.floor(budget / blockSize));
+  }
+
+  /** The page, or `undefined` after noting what `fetch` must bring. */
+  get(tree: number, level: number, address: number, sum: number): Page | undefined {
+    const page = this.#pages.get(address);
+    // An address is used again in time: the checksum tells this page from an earlier one.
+    if (page !== undefined && page.checksum === sum) {
+      page.touched = true;
+      return page;
+    }
+    this.#missing = { tree, level, address, checksum: sum };
+    return undefined;
+  }
+
+  /**
+   * Brings the page that the last failed look-up wanted. A page that fails its checks is reported
+   * only when `current()` still holds: otherwise the tree has moved on and the caller looks again.
+   * @throws {StorageError} ERR_CORRUPT or ERR_IO.
+   */
+  async fetch(current: () => unknown): Promise<void> {
+    const missing = this.#missing;
+    if (missing === undefined) return;
+    const before = current();
+    try {
+      await this.load(missing.tree, missing.level, missing);
+    } catch (error) {
+      if (current() === before || !isStorageError(error, 'ERR_CORRUPT')) throw error;
+    }
+  }
+
+  /**
+   * Reads a page, from memory when it is there.
+   * @throws {StorageError} ERR_CORRUPT when it is not what the reference says.
+   */
+  async load(tree: number, level: number, ref: PageRef): Promise<Page> {
+    const known = this.get(tree, level, ref.address, ref.checksum);
+    if (known !== undefined) return known;
+    const damaged = (what: string) =>
+      new StorageError('ERR_CORRUPT', `page ${ref.address} of the block map ${what}`);
+    if (ref.address === 0 || (ref.address + 1) * this.#blockSize > this.#device.size) {
+      throw damaged('is outside the save volume');
+    }
+    const bytes = new Uint8Array(this.#blockSize);
+    await this.#device.readInto(bytes, ref.address * this.#blockSize);
+    const header = PAGE_HEADER.decode(bytes, 0);
+    const view = viewOf(bytes);
+    view.setUint32(PAGE_HEADER.at.checksum, 0, true);
+    if (
+      header.magic !== PAGE_MAGIC ||
+      header.checksum !== ref.checksum ||
+      checksum(bytes) !== ref.checksum
+    ) {
+      throw damaged('does not pass its checksum');
+    }
+    if (header.tree !== tree || header.level !== level || header.address !== ref.address) {
+      throw damaged(`belongs elsewhere (tree ${header.tree}, level ${header.level})`);
+    }
+    return this.add(ref, bytes);
+  }
+
+  /** Keeps a page that was just read or written. */
+  add(ref: PageRef, bytes: Uint8Array): Page {
+    const view = viewOf(bytes);
+    const page: Page = {
+      address: ref.address,
+      checksum: ref.checksum,
+      bytes,
+      view,
+      level: view.getUint8(PAGE_HEADER.at.level),
+      count: view.getUint16(PAGE_HEADER.at.count, true),
+      touched: true,
+    };
+    this.#pages.delete(ref.address);
+    this.#pages.set(ref.address, page);
+    if (this.#pages.size > this.#capacity) this.#evict();
+    return page;
+  }
+
+  /** Second chance: the oldest page goes unless it was looked at, in which case it is young again. */
+  #evict(): void {
+    for (const [address, page] of this.#pages) {
+      this.#pages.delete(address);
+      if (!page.touched) return;
+      page.touched = false;
+      this.#pages.set(address, page);
+    }
+  }
+}

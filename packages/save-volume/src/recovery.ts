@@ -1,0 +1,275 @@
+/**
+ * Recovery: from the bytes on the device to the last durable commit. Read the current superblock,
+ * the two lists, and replay the journal; trees and bit maps are read when they are needed, so the
+ * time depends on the journal's length alone.
+ *
+ *   V1  Records that a later record or a superblock proves durable must be there: if one is not,
+ *       the journal is damaged and opening fails, rather than going on from an older state.
+ *   V2  The last record counts only if all the data it stored is there (J1).
+ *   V3  Opening writes a superblock with a new epoch before anything else: records of an earlier
+ *       epoch that were dropped here can never be taken for valid later.
+ *   V4  Recovery changes nothing else, so a crash in it is the same as a crash before it.
+ */
+import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import { checksum, getU48, viewOf } from '@palimpsest/bytes';
+import { Allocator } from './allocator.js';
+import { blockChecksum } from './batch.js';
+import { BlockMap, readEntry } from './block-map.js';
+import { GROUPS_CHAIN, OBJECTS_CHAIN, readChain } from './chain.js';
+import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
+import { type JournalRecord, journalDamaged, readRecord } from './journal.js';
+import { decodeObjects } from './objects.js';
+import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
+
+/** A store's state as of its last durable commit. */
+export interface Recovered {
+  readonly superblock: Superblock;
+  readonly map: BlockMap;
+  readonly allocator: Allocator;
+  readonly objects: Map<number, Uint8Array>;
+  readonly chains: { objects: number[]; groups: number[] };
+  readonly seed: number;
+  /** Journal block where the next record goes. */
+  readonly journalHead: number;
+  readonly nextSequence: number;
+  readonly nextObject: number;
+  readonly objectsChanged: boolean;
+  /** Journal records replayed. */
+  readonly records: number;
+}
+
+/**
+ * Finds the last durable commit and takes the store over (V3).
+ * @throws {StorageError} ERR_FORMAT when this is no save volume; ERR_CORRUPT when it is damaged.
+ */
+export async function recover(device: BlockDevice, cacheBytes: number): Promise<Recovered> {
+  const found = await readSuperblock(device);
+  assertShape(found, device);
+  const blockSize = 2 ** found.blockShift;
+  const objectsChain = await readChain(device, blockSize, {
+    kind: OBJECTS_CHAIN,
+    start: found.objectsStart,
+    bytes: found.objectsBytes,
+    checksum: found.objectsChecksum,
+  });
+  const groupsChain = await readChain(device, blockSize, {
+    kind: GROUPS_CHAIN,
+    start: found.groupsStart,
+    bytes: found.groupsBytes,
+    checksum: found.groupsChecksum,
+  });
+  const allocator = new Allocator(device, blockSize, found.dataStart);
+  allocator.decode(groupsChain.content, Math.floor(device.size / blockSize));
+  const map = new BlockMap(device, blockSize, cacheBytes, rootsOf(found));
+  const replay = new Replay(
+    device,
+    blockSize,
+    found,
+    map,
+    allocator,
+    decodeObjects(objectsChain.content),
+  );
+  await replay.run();
+  const superblock: Superblock = {
+    ...found,
+    generation: found.generation + 1,
+    epoch: found.epoch + 1,
+    clean: 0,
+    durableSequence: replay.sequence,
+  };
+  await writeSuperblock(device, blockSize, superblock);
+  await device.flush();
+  return {
+    superblock: { ...superblock, clean: found.clean },
+    map,
+    allocator,
+    objects: replay.objects,
+    chains: { objects: objectsChain.addresses, groups: groupsChain.addresses },
+    seed: replay.seed,
+    journalHead: replay.head,
+    nextSequence: replay.sequence,
+    nextObject: replay.nextObject,
+    objectsChanged: replay.objectsChanged,
+    records: replay.records,
+  };
+}
+
+class Replay {
+  readonly objects: Map<number, Uint8Array>;
+  readonly seed: number;
+  head = 0;
+  sequence: number;
+  nextObject: number;
+  objectsChanged = false;
+  records = 0;
+  readonly #device: BlockDevice;
+  readonly #blockSize: number;
+  readonly #superblock: Superblock;
+  readonly #map: BlockMap;
+  readonly #allocator: Allocator;
+
+  constructor(
+    device: BlockDevice,
+    blockSize: number,
+    superblock: Superblock,
+    map: BlockMap,
+    allocator: Allocator,
+    objects: Map<number, Uint8Array>,
+  ) {
+    this.#device = device;
+    this.#blockSize = blockSize;
+    this.#superblock = superblock;
+    this.#map = map;
+    this.#allocator = allocator;
+    this.objects = objects;
+    this.seed = checksum(superblock.storeId);
+    this.sequence = superblock.firstSequence;
+    this.nextObject = superblock.nextObject;
+  }
+
+  async run(): Promise<void> {
+    for (let record = await this.#read(); record !== undefined; ) {
+      const { blocks } = record;
+      // The next record proves this one durable (J2); the last one has to prove itself (V2).
+      this.head += blocks;
+      this.sequence += 1;
+      const next = await this.#read();
+      const proven = next !== undefined || this.sequence <= this.#superblock.durableSequence;
+      if (!proven && !(await this.#hasItsData(record))) {
+        this.head -= blocks;
+        this.sequence -= 1;
+        return;
+      }
+      await this.#apply(record.body);
+      this.records += 1;
+      record = next;
+    }
+  }
+
+  /** The record that should come next, if it is there. */
+  async #read(): Promise<JournalRecord | undefined> {
+    const { journalStart, journalBlocks, durableSequence, epoch, generation } = this.#superblock;
+    const journal = { start: journalStart, blocks: journalBlocks };
+    const record = await readRecord(this.#device, this.#blockSize, journal, this.head, this.seed);
+    if (record !== undefined && record.generation > generation) {
+      // S3: the superblock that this record builds on is not the one that was found.
+      throw journalDamaged(
+        `it builds on superblock ${record.generation}, which is damaged; ${generation} is the older one`,
+      );
+    }
+    const known = this.sequence < durableSequence;
+    if (
+      record !== undefined &&
+      record.sequence === this.sequence &&
+      (known || record.epoch === epoch)
+    ) {
+      return record;
+    }
+    if (known) throw journalDamaged(`record ${this.sequence} is missing (V1)`);
+    return undefined;
+  }
+
+  async #hasItsData(record: JournalRecord): Promise<boolean> {
+    const block = new Uint8Array(this.#blockSize);
+    let whole = true;
+    await this.#eachOperation(record.body, async ({ kind, space, number, at, view }) => {
+      if (!whole || kind !== PUT) return;
+      const entry = readEntry({ view, at });
+      if ((entry.flags & ZERO) !== 0) return;
+      const position = entry.address * this.#blockSize;
+      if (position + this.#blockSize > this.#device.size) {
+        whole = false;
+        return;
+      }
+      await this.#device.readInto(block, position);
+      whole = blockChecksum(space, number, block) === entry.checksum;
+    });
+    return whole;
+  }
+
+  async #apply(body: Uint8Array): Promise<void> {
+    const { pending } = this.#map;
+    await this.#eachOperation(body, async ({ kind, space, number, at, view }) => {
+      const entry = readEntry({ view, at });
+      switch (kind) {
+        case PUT:
+        case MOVE:
+          pending.set(space, number, entry, false);
+          if ((entry.flags & ZERO) === 0) await this.#allocator.take(entry.address);
+          break;
+        case REMOVE:
+          pending.set(space, number, entry, true);
+          break;
+        case FREE:
+          await this.#allocator.release(entry.address, number);
+          break;
+        case OBJECT:
+          this.#setObject(number, body.slice(at + ENTRY.size, at + ENTRY.size + entry.version));
+          break;
+        default:
+          throw journalDamaged(`operation ${kind} is unknown`);
+      }
+    });
+  }
+
+  #setObject(id: number, bytes: Uint8Array): void {
+    if (bytes.length === 0) this.objects.delete(id);
+    else this.objects.set(id, bytes);
+    this.nextObject = Math.max(this.nextObject, id + 1);
+    this.objectsChanged = true;
+  }
+
+  async #eachOperation(
+    body: Uint8Array,
+    visit: (operation: {
+      kind: number;
+      space: number;
+      number: number;
+      at: number;
+      view: DataView;
+    }) => Promise<void>,
+  ): Promise<void> {
+    const view = viewOf(body);
+    for (let at = 0; at + ENTRY.size <= body.length; at += ENTRY.size) {
+      const kind = view.getUint32(at + ENTRY.at.kind, true);
+      const space = view.getUint32(at + ENTRY.at.space, true);
+      const number = getU48(view, at + ENTRY.at.block);
+      await visit({ kind, space, number, at, view });
+      if (kind === OBJECT) {
+        const length = getU48(view, at + ENTRY.at.version);
+        at += Math.ceil(length / ENTRY.size) * ENTRY.size;
+      }
+    }
+  }
+}
+
+/** The roots of both trees, as a superblock has them. */
+function rootsOf(superblock: Superblock): ConstructorParameters<typeof BlockMap>[3] {
+  return {
+    blocks: {
+      address: superblock.blocksRoot,
+      checksum: superblock.blocksChecksum,
+      levels: superblock.blocksLevels,
+      pages: superblock.blocksPages,
+      entries: superblock.blocksEntries,
+    },
+    versions: {
+      address: superblock.versionsRoot,
+      checksum: superblock.versionsChecksum,
+      levels: superblock.versionsLevels,
+      pages: superblock.versionsPages,
+      entries: superblock.versionsEntries,
+    },
+  };
+}
+
+/** A superblock that passes its checksum may still be a stranger's: lengths stay inside the device. */
+function assertShape(superblock: Superblock, device: BlockDevice): void {
+  const { journalStart, journalBlocks, dataStart, totalBlocks, blocksLevels, versionsLevels } =
+    superblock;
+  const ordered = journalStart + journalBlocks <= dataStart && dataStart <= totalBlocks;
+  const lists = superblock.objectsBytes + superblock.groupsBytes <= device.size;
+  if (!ordered || !lists || blocksLevels > 16 || versionsLevels > 16) {
+    throw new StorageError('ERR_CORRUPT', 'the superblock contradicts itself');
+  }
+}

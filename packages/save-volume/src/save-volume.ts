@@ -1,0 +1,724 @@
+/**
+ * SaveVolume: saved old blocks, branch blocks and all metadata of a store, on one BlockDevice.
+ *
+ *   | superblock 0 | superblock 1 | journal ... | allocation groups: bit maps and blocks ... |
+ *
+ * Those who write (production volumes, branches) are participants: they hold new data in memory
+ * and, when a commit cycle asks, put what they hold into a batch. A batch is written as data blocks
+ * plus one journal record, made durable by one flush, and only then visible in the block map. Many
+ * writes, and many callers' flushes, share one cycle: that is the group commit.
+ *
+ *   C1  One batch at a time: record n+1 is written after record n is durable (J2).
+ *   C2  A participant is told (`settle`) only after its batch is durable and visible. I3 of the
+ *       design follows: production overwrites a block only in `settle`.
+ *   C3  Blocks that a batch frees can be handed out only after it is durable (A1).
+ *   C4  After a failure of unknown effect nothing more is written: the state on disk is the last
+ *       durable batch, which recovery finds. A refusal for want of space is not such a failure.
+ *   C5  A checkpoint writes trees, lists and bit maps to free places, flushes, then writes the
+ *       superblock to the other slot, flushes, and only then starts the journal anew (S1).
+ */
+import {
+  type BlockDevice,
+  invariant,
+  isStorageError,
+  StorageError,
+} from '@palimpsest/block-device';
+import { checksum } from '@palimpsest/bytes';
+import type { Allocator } from './allocator.js';
+import { Batch, blockChecksum } from './batch.js';
+import type { BlockMap, MapRoots } from './block-map.js';
+import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
+import { ENTRY, JOURNAL_HEADER, REMOVE, ZERO } from './format.js';
+import { encodeRecord, recordBlocks } from './journal.js';
+import { encodeObjects } from './objects.js';
+import { MISS } from './page-cache.js';
+import type { MapEntry } from './pending-map.js';
+import type { Recovered } from './recovery.js';
+import { peekGeneration, type Superblock, writeSuperblock } from './superblock.js';
+import { type VerifyReport, verifySaveVolume } from './verify.js';
+
+/** Who holds data that a commit must save. */
+export interface Participant {
+  /** A cycle begins: what is held now is what it must save. */
+  begin(): void;
+  /** Puts what it holds into the batch, as far as there is room; tells whether more is left. */
+  fill(batch: Batch): Promise<boolean> | boolean;
+  /** What was filled is durable and visible in the map (C2). */
+  settle(): Promise<void> | undefined;
+  /** What was filled was refused for want of space; it is still held. */
+  abandon(): void;
+}
+
+/** Limits of an open save volume. */
+export interface SaveVolumeOptions {
+  /** Bytes of block map pages in memory. @default 64 MiB, a map of some 2 million blocks */
+  readonly cacheBytes?: number;
+  /** Bytes held for commits at which writers must wait. @default 32 MiB */
+  readonly dirtyBytes?: number;
+  /** Bytes held at which a commit starts by itself. @default a quarter of `dirtyBytes` */
+  readonly commitBytes?: number;
+  /** Bytes the device grows by when it is full and can. @default 64 MiB */
+  readonly growBytes?: number;
+  /** Bytes the save volume may have at most. @default no limit but the device's */
+  readonly maximumBytes?: number;
+}
+
+/** What the space of a save volume is used for, in bytes. */
+export interface SpaceReport {
+  readonly totalBytes: number;
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+  /** Pages of the block map, part of `usedBytes`. */
+  readonly mapBytes: number;
+  /** Kept back so that deleting and checkpoints always work, part of `freeBytes`. */
+  readonly reservedBytes: number;
+  /** Held in memory, not committed yet. */
+  readonly dirtyBytes: number;
+}
+
+const DEFAULTS = { cacheBytes: 64 << 20, dirtyBytes: 32 << 20, growBytes: 64 << 20 };
+/** Bytes of data blocks written with one call. */
+const STAGING = 1 << 20;
+
+interface Task {
+  fill(batch: Batch): void;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** See the file header. Made by `openSaveVolume`. */
+export class SaveVolume implements AsyncDisposable {
+  readonly blockSize: number;
+  /** 32 hexadecimal digits. */
+  readonly storeId: string;
+  /** What opening found and replayed. */
+  readonly recovered: { readonly records: number; readonly clean: boolean };
+  readonly map: BlockMap;
+  readonly allocator: Allocator;
+  readonly #device: BlockDevice;
+  readonly #limits: Required<SaveVolumeOptions>;
+  readonly #objects: Map<number, Uint8Array>;
+  readonly #seed: number;
+  readonly #participants = new Set<Participant>();
+  readonly #tasks: Task[] = [];
+  /** Pages of the two lists on disk, given back when the lists are written anew. */
+  #chains: { objects: number[]; groups: number[] };
+  #superblock: Superblock;
+  #journalHead: number;
+  #nextSequence: number;
+  #nextObject: number;
+  #objectsChanged: boolean;
+  #dirty = 0;
+  #reserved = 0;
+  #tail: Promise<void> = Promise.resolve();
+  #running: Promise<void> | undefined;
+  #queued: Promise<void> | undefined;
+  #growing: Promise<boolean> | undefined;
+  #failure: unknown;
+  #closing: Promise<void> | undefined;
+
+  /** @internal Use `openSaveVolume`. */
+  constructor(device: BlockDevice, recovered: Recovered, options: SaveVolumeOptions) {
+    const dirtyBytes = options.dirtyBytes ?? DEFAULTS.dirtyBytes;
+    this.#limits = {
+      ...DEFAULTS,
+      maximumBytes: Number.MAX_SAFE_INTEGER,
+      commitBytes: dirtyBytes / 4,
+      ...options,
+      dirtyBytes,
+    };
+    this.#device = device;
+    this.#superblock = recovered.superblock;
+    this.blockSize = 2 ** recovered.superblock.blockShift;
+    this.storeId = Buffer.from(recovered.superblock.storeId).toString('hex');
+    this.recovered = { records: recovered.records, clean: recovered.superblock.clean === 1 };
+    this.map = recovered.map;
+    this.allocator = recovered.allocator;
+    this.#objects = recovered.objects;
+    this.#seed = recovered.seed;
+    this.#chains = recovered.chains;
+    this.#journalHead = recovered.journalHead;
+    this.#nextSequence = recovered.nextSequence;
+    this.#nextObject = recovered.nextObject;
+    this.#objectsChanged = recovered.objectsChanged;
+  }
+
+  // ---- Objects -------------------------------------------------------------------------------
+
+  /** The bytes of an object, as of the last commit. */
+  object(id: number): Uint8Array | undefined {
+    return this.#objects.get(id);
+  }
+
+  /** Every object, in order of id. */
+  objects(): readonly { readonly id: number; readonly bytes: Uint8Array }[] {
+    return [...this.#objects].map(([id, bytes]) => ({ id, bytes })).sort((a, b) => a.id - b.id);
+  }
+
+  /** An id that no object has or ever had. */
+  newObjectId(): number {
+    this.#nextObject += 1;
+    return this.#nextObject - 1;
+  }
+
+  // ---- Reading -------------------------------------------------------------------------------
+
+  /**
+   * Fills `target`, one block, with the first bytes of that block saved for `version` or later.
+   * Tells whether there are any.
+   * @throws {StorageError} ERR_CORRUPT when they do not pass their checksum; ERR_IO.
+   */
+  readSaved(
+    space: number,
+    block: number,
+    version: number,
+    target: Uint8Array,
+  ): boolean | Promise<boolean> {
+    const entry = this.map.lookUp(space, block, version);
+    if (entry === MISS) return this.#readSavedSlowly(space, block, version, target);
+    if (entry === undefined) return false;
+    if ((entry.flags & ZERO) !== 0) {
+      target.fill(0);
+      return true;
+    }
+    const completion = this.#device.readInto(target, entry.address * this.blockSize);
+    if (completion === undefined && blockChecksum(space, block, target) === entry.checksum)
+      return true;
+    return this.#readSavedSlowly(space, block, version, target, entry, completion);
+  }
+
+  /** Looks an entry up, bringing pages in as needed. */
+  async find(space: number, block: number, version: number): Promise<MapEntry | undefined> {
+    for (;;) {
+      const entry = this.map.lookUp(space, block, version);
+      if (entry !== MISS) return entry;
+      await this.map.fetch();
+    }
+  }
+
+  // ---- Writing -------------------------------------------------------------------------------
+
+  /** Takes part in commits from now on. */
+  join(participant: Participant): void {
+    this.#participants.add(participant);
+  }
+
+  /** Takes no part any more; what it still holds is dropped. */
+  leave(participant: Participant): void {
+    this.#participants.delete(participant);
+  }
+
+  /**
+   * Sets space aside for `blocks` blocks that will be held for a commit, if there is any at once.
+   * Released by `settled`.
+   */
+  reserve(blocks: number): boolean {
+    if (this.allocator.free - this.#reserved - this.#metadataReserve(blocks) < blocks) return false;
+    this.#reserved += blocks;
+    this.#dirty += blocks;
+    if (this.#dirty * this.blockSize >= this.#limits.commitBytes) this.#commitSoon();
+    return true;
+  }
+
+  /**
+   * The same, growing the device and waiting for a commit to give blocks back if need be.
+   * @throws {StorageError} ERR_NO_SPACE when there is no space to be had.
+   */
+  async reserveSlowly(blocks: number): Promise<void> {
+    this.#assertUsable();
+    for (let attempt = 0; !this.reserve(blocks); attempt += 1) {
+      if (await this.#grow()) continue;
+      // A checkpoint shrinks the reserve, and a commit gives back what rewrites replaced.
+      if (attempt === 0) {
+        await this.commit();
+        await this.checkpoint();
+        continue;
+      }
+      throw this.#full(blocks);
+    }
+  }
+
+  /** The counterpart of `reserve`: the blocks are committed, or not held any more. */
+  settled(blocks: number): void {
+    this.#reserved -= blocks;
+    this.#dirty -= blocks;
+  }
+
+  /** True when so much is held that writers must wait: `throttle` says until when. */
+  get isThrottled(): boolean {
+    return this.#dirty * this.blockSize >= this.#limits.dirtyBytes;
+  }
+
+  /** Resolves when writers may look again whether they may go on; `undefined` when they may at once. */
+  throttle(): Promise<void> | undefined {
+    if (!this.isThrottled) return undefined;
+    return this.#running ?? this.commit();
+  }
+
+  /** Carries out `fill` in a commit; resolves when its changes are durable. */
+  transact(fill: (batch: Batch) => void): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
+      this.#tasks.push({ fill, resolve, reject });
+    });
+    // The cycle's own failure rejects the task; this keeps it from being reported twice.
+    this.commit().catch((error) => this.#rejectTasks(error));
+    return done;
+  }
+
+  /**
+   * Makes durable, and visible in the map, all that participants hold now. Callers that come before
+   * a cycle begins share it.
+   * @throws {StorageError} ERR_NO_SPACE, nothing lost; ERR_FAILED, the volume must be reopened.
+   */
+  commit(): Promise<void> {
+    this.#queued ??= this.#enqueue(() => {
+      this.#running = this.#queued;
+      this.#queued = undefined;
+      return this.#cycle();
+    });
+    return this.#queued;
+  }
+
+  /** Writes the pending changes into the trees and empties the journal, between cycles. */
+  checkpoint(): Promise<void> {
+    return this.#enqueue(() => this.#checkpoint(false));
+  }
+
+  /**
+   * Audits the volume between two commits: every page and, with `data`, every saved block is read.
+   * Damage is reported, not thrown.
+   */
+  verify(options: { readonly data?: boolean } = {}): Promise<VerifyReport> {
+    return verifySaveVolume(this, this.#device, options);
+  }
+
+  /** Runs `work` between cycles, when nothing is written; for audits. */
+  quiesced(work: () => Promise<void>): Promise<void> {
+    return this.#enqueue(work);
+  }
+
+  /** How the space is used. */
+  space(): SpaceReport {
+    const { allocator, blockSize, map } = this;
+    return {
+      totalBytes: allocator.totalBlocks * blockSize,
+      usedBytes: (allocator.totalBlocks - allocator.free) * blockSize,
+      freeBytes: allocator.free * blockSize,
+      mapBytes: (map.byBlock.root.pages + map.byVersion.root.pages) * blockSize,
+      reservedBytes: (this.#metadataReserve(0) + this.#reserved) * blockSize,
+      dirtyBytes: this.#dirty * blockSize,
+    };
+  }
+
+  /** The current superblock; for audits and reports. */
+  get superblock(): Readonly<Superblock> {
+    return this.#superblock;
+  }
+
+  /** Addresses of the pages that hold the two lists; for audits. */
+  get chainAddresses(): readonly number[] {
+    return [...this.#chains.objects, ...this.#chains.groups];
+  }
+
+  /** Commits everything, checkpoints, marks the volume clean. The device stays open. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    // What failed stays as its last durable batch left it: there is nothing to add to that.
+    if (this.#failure !== undefined) return;
+    await this.commit();
+    await this.#enqueue(() => this.#checkpoint(true));
+    this.#failure = new StorageError('ERR_CLOSED', 'the save volume is closed');
+  }
+
+  // ---- The commit cycle ----------------------------------------------------------------------
+
+  /** Work that writes runs one piece after the other (C1). */
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    const done = this.#tail.then(() => this.#guard(work));
+    // Whoever waits for `done` hears of its failure; the next in line must not stumble over it.
+    this.#tail = done.catch(() => undefined);
+    return done;
+  }
+
+  async #cycle(): Promise<void> {
+    const participants = [...this.#participants];
+    const tasks = this.#tasks.splice(0);
+    for (const participant of participants) participant.begin();
+    for (let more = true; more; ) {
+      const batch = new Batch(this.#recordLimit);
+      const taken = takeTasks(tasks, batch);
+      more = tasks.length > 0;
+      for (const participant of participants) more = (await participant.fill(batch)) || more;
+      try {
+        if (!batch.empty) await this.#write(batch);
+      } catch (error) {
+        if (isStorageError(error, 'ERR_NO_SPACE')) {
+          for (const participant of participants) participant.abandon();
+        }
+        for (const task of [...taken, ...tasks]) task.reject(error);
+        throw error;
+      }
+      for (const task of taken) task.resolve();
+      await Promise.all(participants.map((participant) => participant.settle()));
+    }
+  }
+
+  /** Writes a batch, makes it durable, then visible. */
+  async #write(batch: Batch): Promise<void> {
+    await this.#assertOwner();
+    const { journalStart, journalBlocks } = this.#superblock;
+    const blocks = recordBlocks(this.blockSize, batch.bodyBytes);
+    invariant(blocks <= journalBlocks, 'a batch fits in the journal');
+    if (this.#journalHead + blocks > journalBlocks) await this.#checkpoint(false);
+    if (batch.newBlocks.length > this.allocator.free) throw this.#full(batch.newBlocks.length);
+    const addresses = await this.#storeData(batch);
+    const record = encodeRecord(
+      this.blockSize,
+      {
+        epoch: this.#superblock.epoch,
+        sequence: this.#nextSequence,
+        generation: this.#superblock.generation,
+        seed: this.#seed,
+      },
+      batch.encode(addresses),
+    );
+    try {
+      await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);
+      await this.#device.flush();
+    } catch (error) {
+      // The record may or may not be there: only reopening can tell (C4).
+      throw unknownEffect(error);
+    }
+    this.#journalHead += blocks;
+    this.#nextSequence += 1;
+    await this.#apply(batch, addresses);
+  }
+
+  /** Writes the batch's blocks to free places, in runs; returns where each went. */
+  async #storeData(batch: Batch): Promise<number[]> {
+    const { newBlocks } = batch;
+    const { blockSize } = this;
+    const addresses: number[] = [];
+    const runs = await this.allocator.allocate(newBlocks.length);
+    try {
+      const staging = new Uint8Array(Math.min(STAGING, newBlocks.length * blockSize));
+      for (const run of runs) {
+        for (let done = 0; done < run.count; ) {
+          const count = Math.min(run.count - done, staging.length / blockSize);
+          for (let index = 0; index < count; index += 1) {
+            const put = newBlocks[addresses.length];
+            invariant(put?.data.length === blockSize, 'a new block is one block of data');
+            staging.set(put.data, index * blockSize);
+            addresses.push(run.address + done + index);
+          }
+          const position = (run.address + done) * blockSize;
+          await this.#device.write(staging.subarray(0, count * blockSize), position);
+          done += count;
+        }
+      }
+    } catch (error) {
+      for (const run of runs) await this.allocator.release(run.address, run.count);
+      throw error;
+    }
+    return addresses;
+  }
+
+  async #apply(batch: Batch, addresses: readonly number[]): Promise<void> {
+    const { pending } = this.map;
+    for (const [index, put] of batch.newBlocks.entries()) {
+      const { version, checksum: sum } = put;
+      const entry = { version, address: addresses[index] as number, flags: 0, checksum: sum };
+      pending.set(put.space, put.block, entry, false);
+    }
+    for (const { space, block, entry, kind } of batch.changes) {
+      pending.set(space, block, entry, kind === REMOVE);
+    }
+    for (const { id, bytes } of batch.objects) {
+      if (bytes === undefined) this.#objects.delete(id);
+      else this.#objects.set(id, bytes);
+      this.#objectsChanged = true;
+    }
+    for (const address of batch.freed) await this.allocator.release(address); // C3
+  }
+
+  // ---- The checkpoint ------------------------------------------------------------------------
+
+  async #checkpoint(clean: boolean): Promise<void> {
+    await this.#assertOwner();
+    const generation = this.#superblock.generation + 1;
+    const replaced: number[] = [];
+    const supply = {
+      take: async () => (await this.allocator.allocate(1))[0]?.address as number,
+      release: (address: number) => replaced.push(address),
+    };
+    try {
+      const roots = await this.map.merge(supply, generation);
+      const lists = await this.#writeLists(replaced, generation);
+      await this.#device.flush();
+      const superblock: Superblock = {
+        ...this.#superblock,
+        ...rootFields(roots),
+        ...lists,
+        clean: clean ? 1 : 0,
+        generation,
+        totalBlocks: this.allocator.totalBlocks,
+        allocatedBlocks: this.allocator.used,
+        firstSequence: this.#nextSequence,
+        durableSequence: this.#nextSequence,
+        nextObject: this.#nextObject,
+      };
+      await writeSuperblock(this.#device, this.blockSize, superblock);
+      await this.#device.flush();
+      this.#superblock = superblock;
+      this.#journalHead = 0;
+      this.map.adopt(roots);
+    } catch (error) {
+      throw unknownEffect(error);
+    }
+  }
+
+  /**
+   * Writes the object list if it changed, then gives back what this checkpoint replaces, then the
+   * bit maps, then the group list, which describes them and itself. The blocks given back cannot be
+   * handed out before the superblock is durable: nothing is allocated between here and there.
+   */
+  async #writeLists(replaced: number[], generation: number): Promise<Partial<Superblock>> {
+    const { allocator, blockSize } = this;
+    const fields: Partial<Superblock> = {};
+    if (this.#objectsChanged) {
+      const content = encodeObjects(this.#objects);
+      const addresses = await this.#allocatePages(chainPages(blockSize, content.length));
+      await writeChain(this.#device, blockSize, {
+        kind: OBJECTS_CHAIN,
+        generation,
+        addresses,
+        content,
+      });
+      replaced.push(...this.#chains.objects);
+      this.#chains = { ...this.#chains, objects: addresses };
+      fields.objectsStart = addresses[0] ?? 0;
+      fields.objectsBytes = content.length;
+      fields.objectsChecksum = checksum(content);
+      this.#objectsChanged = false;
+    }
+    const pages = chainPages(blockSize, allocator.encodedBytes);
+    const addresses = await this.#allocatePages(pages);
+    replaced.push(...this.#chains.groups);
+    this.#chains = { ...this.#chains, groups: addresses };
+    for (const address of replaced) await allocator.release(address);
+    await allocator.save(generation);
+    const content = allocator.encode();
+    await writeChain(this.#device, blockSize, {
+      kind: GROUPS_CHAIN,
+      generation,
+      addresses,
+      content,
+    });
+    fields.groupsStart = addresses[0] ?? 0;
+    fields.groupsBytes = content.length;
+    fields.groupsChecksum = checksum(content);
+    return fields;
+  }
+
+  async #allocatePages(count: number): Promise<number[]> {
+    const runs = await this.allocator.allocate(count);
+    return runs.flatMap(({ address, count: length }) =>
+      Array.from({ length }, (_, index) => address + index),
+    );
+  }
+
+  // ---- Space, ownership, failure -------------------------------------------------------------
+
+  /**
+   * Blocks kept free so that what is pending can always be checkpointed: every page of the trees
+   * rewritten, or as many as the changes can touch, plus the pages that splits add and the lists.
+   */
+  #metadataReserve(more: number): number {
+    const { byBlock, byVersion, pending } = this.map;
+    const changes = pending.count + this.#reserved + more;
+    let pages = 16;
+    for (const { root } of [byBlock, byVersion]) {
+      pages += Math.min(root.pages, changes * root.levels) + root.levels;
+    }
+    const perPage = Math.max(2, Math.floor((this.blockSize - 32) / ENTRY.size / 2));
+    pages += 2 * Math.ceil((2 * changes) / perPage);
+    pages += 2 * (this.#chains.objects.length + this.#chains.groups.length);
+    return pages;
+  }
+
+  /** Grows the device by a step when it can; tells whether there is more space now. */
+  #grow(): Promise<boolean> {
+    this.#growing ??= this.#growOnce().finally(() => {
+      this.#growing = undefined;
+    });
+    return this.#growing;
+  }
+
+  async #growOnce(): Promise<boolean> {
+    const { blockSize } = this;
+    const { growBytes, maximumBytes } = this.#limits;
+    const step = Math.max(blockSize, Math.floor(growBytes / blockSize) * blockSize);
+    const limit = Math.floor(maximumBytes / blockSize) * blockSize;
+    const size = Math.min(this.#device.size + step, limit);
+    if (size <= this.#device.size) return false;
+    try {
+      await this.#device.resize(size);
+    } catch (error) {
+      if (isStorageError(error, 'ERR_NO_SPACE') || isStorageError(error, 'ERR_UNSUPPORTED'))
+        return false;
+      throw error;
+    }
+    const before = this.allocator.free;
+    this.allocator.grow(Math.floor(this.#device.size / blockSize));
+    return this.allocator.free > before;
+  }
+
+  #full(blocks: number): StorageError {
+    const { blockSize } = this;
+    return new StorageError(
+      'ERR_NO_SPACE',
+      `the save volume is full: ${blocks * blockSize} bytes needed, ` +
+        `${this.allocator.free * blockSize} free, of which ` +
+        `${this.#metadataReserve(blocks) * blockSize} are kept for metadata and ` +
+        `${this.#reserved * blockSize} are spoken for; delete snapshots or branches, or grow it`,
+    );
+  }
+
+  /** R18: another process that took the store over has written the slot that is ours to write next. */
+  async #assertOwner(): Promise<void> {
+    const { generation } = this.#superblock;
+    const seen = await peekGeneration(this.#device, this.blockSize, generation + 1);
+    if (seen > generation) {
+      throw new StorageError(
+        'ERR_NOT_OWNER',
+        `another process has taken this store over (generation ${seen}, ours is ${generation})`,
+      );
+    }
+  }
+
+  get #recordLimit(): number {
+    const { journalBlocks } = this.#superblock;
+    const bytes = Math.floor(journalBlocks / 2) * this.blockSize - JOURNAL_HEADER.size;
+    return Math.floor(bytes / ENTRY.size) * ENTRY.size;
+  }
+
+  #commitSoon(): void {
+    if (this.#queued !== undefined || this.#running !== undefined) return;
+    // A failure is remembered by `#guard`, and refusals for want of space come back to the writers.
+    this.commit().catch((error) => this.#noteRefusal(error));
+  }
+
+  #noteRefusal(error: unknown): void {
+    invariant(
+      this.#failure !== undefined || isStorageError(error, 'ERR_NO_SPACE'),
+      'a failed commit is remembered',
+    );
+  }
+
+  #rejectTasks(error: unknown): void {
+    for (const task of this.#tasks.splice(0)) task.reject(error);
+  }
+
+  #assertUsable(): void {
+    if (this.#failure === undefined) return;
+    if (isStorageError(this.#failure, 'ERR_CLOSED')) throw this.#failure;
+    throw new StorageError('ERR_FAILED', 'the save volume failed earlier: reopen the store', {
+      cause: this.#failure,
+    });
+  }
+
+  /** Runs work that writes; a failure of unknown effect is final (C4). */
+  async #guard(work: () => Promise<void>): Promise<void> {
+    try {
+      this.#assertUsable();
+      await work();
+    } catch (error) {
+      if (!isStorageError(error, 'ERR_NO_SPACE')) this.#failure ??= error;
+      throw error;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #readSavedSlowly(
+    space: number,
+    block: number,
+    version: number,
+    target: Uint8Array,
+    tried?: MapEntry,
+    completion?: Promise<void>,
+  ): Promise<boolean> {
+    let entry = tried;
+    let pending = completion;
+    for (;;) {
+      if (entry !== undefined) {
+        await pending;
+        if (blockChecksum(space, block, target) === entry.checksum) return true;
+        // The block may have been given up and used again while we read. Then the map has moved on.
+        const now = await this.find(space, block, version);
+        if (now?.address === entry.address && now.checksum === entry.checksum) {
+          throw new StorageError(
+            'ERR_CORRUPT',
+            `block ${block} of object ${space}, saved at block ${entry.address}, does not pass its checksum`,
+          );
+        }
+      }
+      entry = await this.find(space, block, version);
+      if (entry === undefined) return false;
+      if ((entry.flags & ZERO) !== 0) {
+        target.fill(0);
+        return true;
+      }
+      pending = this.#device.readInto(target, entry.address * this.blockSize);
+    }
+  }
+}
+
+/** Lets tasks fill the batch while there is room; those that throw are rejected on their own. */
+function takeTasks(tasks: Task[], batch: Batch): Task[] {
+  const taken: Task[] = [];
+  while (tasks.length > 0 && (taken.length === 0 || batch.hasRoom(ROOM_FOR_TASK))) {
+    const task = tasks.shift() as Task;
+    try {
+      task.fill(batch);
+      taken.push(task);
+    } catch (error) {
+      task.reject(error);
+    }
+  }
+  return taken;
+}
+
+/** Operations kept free before another task is taken in; a task that needs more has its own batch. */
+const ROOM_FOR_TASK = 1024;
+
+/** An error after which nobody knows what is on disk; space can only run out cleanly before it. */
+function unknownEffect(error: unknown): unknown {
+  if (!isStorageError(error, 'ERR_NO_SPACE')) return error;
+  return new StorageError('ERR_IO', 'the save volume ran out of space in the midst of a commit', {
+    cause: error,
+  });
+}
+
+function rootFields({ blocks, versions }: MapRoots): Partial<Superblock> {
+  return {
+    blocksRoot: blocks.address,
+    blocksChecksum: blocks.checksum,
+    blocksLevels: blocks.levels,
+    blocksPages: blocks.pages,
+    blocksEntries: blocks.entries,
+    versionsRoot: versions.address,
+    versionsChecksum: versions.checksum,
+    versionsLevels: versions.levels,
+    versionsPages: versions.pages,
+    versionsEntries: versions.entries,
+  };
+}

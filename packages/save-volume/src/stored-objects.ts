@@ -1,0 +1,56 @@
+/**
+ * Objects as JSON: what the layers above keep in a save volume beside the map, one shape a type.
+ */
+import { StorageError } from '@palimpsest/block-device';
+import type { Batch } from './batch.js';
+import type { SaveVolume } from './save-volume.js';
+
+/** What the caller of a layer keeps with an object: JSON, stored and changed with it. */
+export type Attributes = { readonly [name: string]: unknown };
+
+/** Any stored object. */
+export interface StoredObject {
+  readonly type: string;
+  readonly attributes: Attributes;
+  /** Set while the object is being deleted: it is not shown any more, its blocks are given back. */
+  readonly deleting?: boolean;
+  /** What the object is based on; a snapshot that is somebody's base cannot go. */
+  readonly base?: { readonly volume: number; readonly snapshot: number };
+}
+
+/** The object as bytes. */
+export function encodeObject(object: StoredObject): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(object));
+}
+
+/**
+ * Every object of the save volume of one type, in order of id. Inside a transaction, pass its batch
+ * to see what the transactions that share it have already changed.
+ * @throws {StorageError} ERR_CORRUPT when an object is not JSON.
+ */
+export function storedObjects<Shape extends StoredObject>(
+  save: SaveVolume,
+  type: string,
+  batch?: Batch,
+): { id: number; object: Shape }[] {
+  const objects = new Map(save.objects().map(({ id, bytes }) => [id, bytes]));
+  for (const { id, bytes } of batch?.objects ?? []) {
+    if (bytes === undefined) objects.delete(id);
+    else objects.set(id, bytes);
+  }
+  return [...objects].flatMap(([id, bytes]) => {
+    const object = parse(id, bytes);
+    return object.type === type ? [{ id, object: object as Shape }] : [];
+  });
+}
+
+function parse(id: number, bytes: Uint8Array): StoredObject {
+  try {
+    const object: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    if (typeof object === 'object' && object !== null && 'type' in object)
+      return object as StoredObject;
+  } catch (cause) {
+    throw new StorageError('ERR_CORRUPT', `object ${id} is not JSON`, { cause });
+  }
+  throw new StorageError('ERR_CORRUPT', `object ${id} has no type`);
+}
