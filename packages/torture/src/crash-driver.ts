@@ -162,11 +162,7 @@ async function record(seed: number, options: SweepOptions, tally: Tally): Promis
 }
 
 /** Makes the disks, volumes that hold something already, and the store. */
-async function build(
-  world: CrashWorld,
-  geometry: Geometry,
-  ids: { next: number },
-): Promise<Model> {
+async function build(world: CrashWorld, geometry: Geometry, ids: { next: number }): Promise<Model> {
   const { blockSize, volumeBlocks, saveBytes } = geometry;
   const disk = world.device(SAVE_DISK, { blockSize, size: saveBytes });
   const names = Array.from({ length: geometry.volumes }, (_, index) => `v${index}`);
@@ -257,7 +253,11 @@ class Sweep {
         await this.#crashRecovery(world.crash(point, policy), model, place);
       }
       if (this.#isTurn(turn, this.#options.continueEvery)) {
-        await this.#liveOn(world.crash(point, policy), model.rebase(seen.spaces, seen.snapshots), place);
+        await this.#liveOn(
+          world.crash(point, policy),
+          model.rebase(seen.spaces, seen.snapshots),
+          place,
+        );
       }
     }
     if (this.#isTurn(point, this.#options.nestedEvery)) {

@@ -177,10 +177,7 @@ export class Model {
    * The model after a crash, from what was read then: exactly that is durable, and what was not
    * there is gone.
    */
-  rebase(
-    seen: ReadonlyMap<string, Int32Array>,
-    snapshots: ReadonlyMap<string, Int32Array>,
-  ): Model {
+  rebase(seen: ReadonlyMap<string, Int32Array>, snapshots: ReadonlyMap<string, Int32Array>): Model {
     const volumes = this.volumes.map((name) => [name, seen.get(name) as Int32Array] as const);
     const based = new Model(new Map(volumes));
     for (const snapshot of this.#snapshots.values()) {
