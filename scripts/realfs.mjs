@@ -1,0 +1,190 @@
+/**
+ * Real file systems of the kernel on our volumes: daemon -> nbdfuse -> loop device -> ext4, XFS, Btrfs.
+ *
+ * Goal: what a kernel file system flushed is in the snapshot that was taken while it went on writing;
+ * a branch of it mounts (its journal is replayed on the branch), passes fsck and takes writes that
+ * production never sees. Method: copy a tree, sync, take a snapshot while a second tree is being
+ * copied, then mount the snapshot and a branch of it and compare the first tree file by file.
+ *
+ * Needs root, loop devices and FUSE. Without them it skips loudly; with --require that is a failure.
+ * Every mount, loop device and process made here is undone, whatever happens.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { assertBuilt, control, nbdUri, pal, ROOT, startDaemon } from './lib/daemon.mjs';
+import { Checks, missingTools, same, tool, Undo } from './lib/steps.mjs';
+
+const { values } = parseArgs({
+  options: { require: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
+const MIB = 1 << 20;
+/** Sizes are near each file system's own minimum. */
+const FILE_SYSTEMS = [
+  {
+    name: 'ext4',
+    size: 64 * MIB,
+    mkfs: ['mkfs.ext4', '-q', '-F'],
+    fsck: ['e2fsck', '-fn'],
+    readOnly: 'ro,noload',
+  },
+  {
+    name: 'xfs',
+    size: 320 * MIB,
+    mkfs: ['mkfs.xfs', '-q', '-f'],
+    fsck: ['xfs_repair', '-n'],
+    readOnly: 'ro,norecovery',
+  },
+  {
+    name: 'btrfs',
+    size: 160 * MIB,
+    mkfs: ['mkfs.btrfs', '-q', '-f'],
+    fsck: ['btrfs', 'check', '--readonly'],
+    readOnly: 'ro,rescue=nologreplay',
+  },
+].filter(({ name }) => values.only === undefined || values.only === name);
+
+/** Why this machine cannot; undefined when it can. */
+async function obstacle() {
+  const missing = missingTools([
+    ...FILE_SYSTEMS.flatMap(({ mkfs, fsck }) => [mkfs[0], fsck[0]]),
+    ...['nbdfuse', 'losetup', 'mount', 'umount', 'fusermount3'],
+  ]);
+  if (missing.length > 0) return `missing tools: ${missing.join(', ')}`;
+  if (process.getuid() !== 0) return 'mounting needs root';
+  if (!existsSync('/dev/fuse')) await tool('mknod', '/dev/fuse', 'c', 10, 229).catch(() => {});
+  if (!existsSync('/dev/fuse')) return 'no /dev/fuse';
+  const free = await tool('losetup', '--find').catch(() => undefined);
+  return free === undefined ? 'no free loop device' : undefined;
+}
+
+/** Exports `name` as a loop device; the device and how to undo it. */
+async function loopDevice({ undo, work, store }, name, { readOnly = false } = {}) {
+  const folder = mkdtempSync(join(work, 'fuse-'));
+  const file = join(folder, 'nbd');
+  const fuse = spawn('nbdfuse', [file, nbdUri(store, name)], { stdio: 'inherit' });
+  const exited = new Promise((resolve) => fuse.once('exit', resolve));
+  const release = undo.push(`nbdfuse ${name}`, async () => {
+    await tool('fusermount3', '-u', folder).catch(() => fuse.kill('SIGTERM'));
+    await exited;
+  });
+  for (let tries = 0; !existsSync(file) || statSync(file).size === 0; tries++) {
+    if (tries > 500 || fuse.exitCode !== null) throw new Error(`nbdfuse does not serve ${name}`);
+    await sleep(10);
+  }
+  const flags = readOnly ? ['--read-only'] : [];
+  const device = (await tool('losetup', '--find', '--show', ...flags, file)).trim();
+  const detach = undo.push(device, () => tool('losetup', '--detach', device));
+  return {
+    device,
+    async close() {
+      await detach();
+      await release();
+    },
+  };
+}
+
+/** Mounts a device; the folder and how to undo it. */
+async function mounted({ undo, work }, type, device, options = 'rw') {
+  const folder = mkdtempSync(join(work, 'mnt-'));
+  await tool('mount', '-t', type, '-o', options, device, folder);
+  return { folder, close: undo.push(`mount ${folder}`, () => tool('umount', folder)) };
+}
+
+/** Fails unless both trees hold the same files with the same bytes. */
+async function sameTree(expected, actual) {
+  await tool('diff', '-r', '--no-dereference', expected, actual);
+}
+
+async function digestOf(context, name) {
+  const copy = join(context.work, 'copy.raw');
+  await tool('nbdcopy', nbdUri(context.store, name), copy);
+  const sum = (await tool('sha256sum', copy)).split(' ')[0];
+  rmSync(copy);
+  return sum;
+}
+
+/** The whole story for one file system. */
+async function story(context, { name: type, size, mkfs, fsck, readOnly }) {
+  const { store, work } = context;
+  const source = join(ROOT, 'packages');
+  const tree = join(work, `tree-${type}`);
+  mkdirSync(tree);
+  await tool(
+    'bash',
+    '-c',
+    `cd '${source}' && git ls-files -z | xargs -0 cp --parents -t '${tree}'`,
+  );
+  const volume = `vol-${type}`;
+  await control.createVolume(store, volume, size);
+  const prod = await loopDevice(context, volume);
+  await tool(mkfs[0], ...mkfs.slice(1), prod.device);
+  const live = await mounted(context, type, prod.device);
+  await tool('cp', '-a', tree, join(live.folder, 'first'));
+  await tool('sync', '-f', live.folder);
+  // The second tree is being written while the snapshot is taken: it may be there in part.
+  const writing = (async () => {
+    for (let i = 0; i < 5; i++) await tool('cp', '-a', tree, join(live.folder, `second-${i}`));
+  })();
+  await sleep(30);
+  await control.createSnapshot(store, `${volume}@mid`);
+  const sum = await digestOf(context, `${volume}@mid`);
+  await writing;
+  await tool('rm', '-rf', join(live.folder, 'first'));
+  await tool('sync', '-f', live.folder);
+  await live.close();
+  await tool(fsck[0], ...fsck.slice(1), prod.device);
+  await prod.close();
+
+  await control.createBranch(store, `${volume}/dev`, `${volume}@mid`);
+  const branch = await loopDevice(context, `${volume}/dev`);
+  const dev = await mounted(context, type, branch.device); // replays the journal on the branch
+  await sameTree(tree, join(dev.folder, 'first'));
+  await tool('cp', '-a', tree, join(dev.folder, 'only-on-the-branch'));
+  await dev.close();
+  await tool(fsck[0], ...fsck.slice(1), branch.device);
+  await branch.close();
+
+  const past = await loopDevice(context, `${volume}@mid`, { readOnly: true });
+  const old = await mounted(context, type, past.device, readOnly);
+  await sameTree(tree, join(old.folder, 'first'));
+  await old.close();
+  await past.close();
+
+  const again = await loopDevice(context, volume);
+  const now = await mounted(context, type, again.device);
+  same(existsSync(join(now.folder, 'first')), false, 'the deleted tree on production');
+  same(existsSync(join(now.folder, 'only-on-the-branch')), false, 'the branch on production');
+  await sameTree(tree, join(now.folder, 'second-4'));
+  await now.close();
+  await again.close();
+  same(await digestOf(context, `${volume}@mid`), sum, 'sha256 of the snapshot');
+  return 'snapshot in mid-write, branch mounted and written, fsck clean, snapshot unchanged';
+}
+
+const reason = await obstacle();
+if (reason !== undefined) {
+  console.log(`SKIPPED realfs: ${reason}`);
+  process.exit(values.require ? 1 : 0);
+}
+assertBuilt();
+const undo = new Undo();
+const checks = new Checks('realfs');
+try {
+  const work = mkdtempSync(join(tmpdir(), 'palimpsest-realfs-'));
+  undo.push(work, () => rmSync(work, { recursive: true, force: true }));
+  const store = join(work, 'store');
+  await pal(store, 'init', store);
+  const daemon = await startDaemon(store);
+  undo.push('daemon', () => daemon.stop());
+  for (const each of FILE_SYSTEMS) {
+    await checks.check(each.name, () => story({ undo, work, store }, each));
+    if (checks.failed > 0) break;
+  }
+} finally {
+  await undo.all();
+}
+checks.finish();
