@@ -9,6 +9,9 @@
  *   V3  Opening writes a superblock with a new epoch before anything else: records of an earlier
  *       epoch that were dropped here can never be taken for valid later.
  *   V4  Recovery changes nothing else, so a crash in it is the same as a crash before it.
+ *   V5  What was read may be in the system's cache only, when a process died and the power did not.
+ *       It is made durable before the superblock calls it so (V1); else a power cut in recovery
+ *       could keep the superblock and lose a record that it vouches for.
  */
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { checksum, getU48, viewOf } from '@palimpsest/bytes';
@@ -17,7 +20,7 @@ import { blockChecksum } from './batch.js';
 import { BlockMap, readEntry } from './block-map.js';
 import { GROUPS_CHAIN, OBJECTS_CHAIN, readChain } from './chain.js';
 import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
-import { type JournalRecord, journalDamaged, readRecord } from './journal.js';
+import { type JournalRecord, journalDamaged, readRecord, recordsFrom } from './journal.js';
 import { decodeObjects } from './objects.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
@@ -77,6 +80,7 @@ export async function recover(device: BlockDevice, cacheBytes: number): Promise<
     clean: 0,
     durableSequence: replay.sequence,
   };
+  await device.flush(); // V5
   await writeSuperblock(device, blockSize, superblock);
   await device.flush();
   return {
@@ -143,6 +147,21 @@ class Replay {
       await this.#apply(record.body);
       this.records += 1;
       record = next;
+    }
+    await this.#assertEnd();
+  }
+
+  /** V1: a record further on proves that the one at the head was durable, and is damaged now. */
+  async #assertEnd(): Promise<void> {
+    const { journalStart, journalBlocks, epoch } = this.#superblock;
+    const journal = { start: journalStart, blocks: journalBlocks };
+    const size = { device: this.#device, blockSize: this.#blockSize, journal, seed: this.seed };
+    for await (const record of recordsFrom(size, this.head + 1)) {
+      if (record.epoch === epoch && record.sequence > this.sequence) {
+        throw journalDamaged(
+          `record ${this.sequence} is not there, but ${record.sequence} is (V1)`,
+        );
+      }
     }
   }
 
