@@ -20,7 +20,7 @@ import { blockChecksum } from './batch.js';
 import { BlockMap, readEntry } from './block-map.js';
 import { GROUPS_CHAIN, OBJECTS_CHAIN, readChain } from './chain.js';
 import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
-import { type JournalRecord, journalDamaged, readRecord } from './journal.js';
+import { findLaterRecord, type JournalRecord, journalDamaged, readRecord } from './journal.js';
 import { decodeObjects } from './objects.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
@@ -169,7 +169,18 @@ class Replay {
     ) {
       return record;
     }
-    if (known) throw journalDamaged(`record ${this.sequence} is missing (V1)`);
+    if (known) throw journalDamaged(`record ${this.sequence} is missing`); // V1
+    const later = await findLaterRecord(
+      this.#device,
+      this.#blockSize,
+      journal,
+      this.head,
+      this.seed,
+      this.sequence,
+    );
+    if (later !== undefined) {
+      throw journalDamaged(`record ${this.sequence} is damaged, record ${later} follows it`); // V1
+    }
     return undefined;
   }
 
