@@ -14,9 +14,6 @@ import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { checksum, viewOf } from '@palimpsest/bytes';
 import { ENTRY, JOURNAL_HEADER, JOURNAL_MAGIC } from './format.js';
 
-/** Bytes of journal read at a time when looking for what follows a gap. */
-const SCAN_BYTES = 1 << 20;
-
 /** What ties a record to its place in history. */
 export interface RecordPlace {
   readonly epoch: number;
@@ -94,32 +91,35 @@ export async function readRecord(
   };
 }
 
+/** A journal and how to read it. */
+export interface Journal {
+  readonly device: BlockDevice;
+  readonly blockSize: number;
+  readonly journal: { readonly start: number; readonly blocks: number };
+  readonly seed: number;
+}
+
+/** Bytes of the journal looked through with one read. */
+const SCAN_BYTES = 1 << 20;
+
 /**
- * The sequence of a record after journal block `at` that is later than `sequence`, if there is one:
- * it proves that the record with that sequence was durable (J2), whatever is there now.
+ * Every whole record of this store that starts at journal block `from` or later, whatever its
+ * sequence: also those that a checkpoint has left behind.
  */
-export async function findLaterRecord(
-  device: BlockDevice,
-  blockSize: number,
-  journal: { readonly start: number; readonly blocks: number },
-  at: number,
-  seed: number,
-  sequence: number,
-): Promise<number | undefined> {
-  const step = Math.max(1, SCAN_BYTES / blockSize);
-  for (let block = at; block < journal.blocks; block += step) {
-    const bytes = new Uint8Array(Math.min(step, journal.blocks - block) * blockSize);
-    await device.readInto(bytes, (journal.start + block) * blockSize);
-    for (let offset = 0; offset < bytes.length; offset += blockSize) {
-      const header = bytes.subarray(offset, offset + JOURNAL_HEADER.size);
-      if (viewOf(header).getUint32(JOURNAL_HEADER.at.magic, true) !== JOURNAL_MAGIC) continue;
-      const decoded = JOURNAL_HEADER.decode(header, 0);
-      if (decoded.sequence <= sequence) continue;
-      viewOf(header).setUint32(JOURNAL_HEADER.at.checksum, 0, true);
-      if (checksum(header, seed) === decoded.checksum) return decoded.sequence;
+export async function* recordsFrom(where: Journal, from: number): AsyncGenerator<JournalRecord> {
+  const { device, blockSize, journal, seed } = where;
+  const step = Math.max(1, Math.floor(SCAN_BYTES / blockSize));
+  for (let first = from; first < journal.blocks; first += step) {
+    const bytes = new Uint8Array(Math.min(step, journal.blocks - first) * blockSize);
+    await device.readInto(bytes, (journal.start + first) * blockSize);
+    const view = viewOf(bytes);
+    for (let at = 0; at < bytes.length; at += blockSize) {
+      if (view.getUint32(at + JOURNAL_HEADER.at.magic, true) !== JOURNAL_MAGIC) continue;
+      const block = first + at / blockSize;
+      const record = await readRecord(device, blockSize, journal, block, seed);
+      if (record !== undefined) yield record;
     }
   }
-  return undefined;
 }
 
 /** Refuses to go on from a journal that contradicts the superblock (S3, and damage at rest). */
