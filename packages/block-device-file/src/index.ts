@@ -8,3 +8,4 @@ export type { FileDeviceOptions } from './file-device.js';
 export { openFileDevice } from './file-device.js';
 export type { FileLock } from './lock-file.js';
 export { lockFile } from './lock-file.js';
+export { translate as translateSystemError } from './system-errors.js';

@@ -220,6 +220,31 @@ describe('worlds', () => {
     expect(await firsts(device)).toEqual([1, 0, 0, 0]);
   });
 
+  test('a killed process leaves its changes in the cache, pending', async () => {
+    const { world, device } = disk();
+    await device.write(block(1), 0);
+    await device.flush();
+    await device.write(block(2), 0);
+    await device.write(block(3), SECTOR);
+    const next = world.kill(world.point - 1); // before the last write
+    expect(await firsts(next.device('disk'))).toEqual([2, 0, 0, 0]);
+    expect(await images(next, next.point, [{ kind: 'none' }])).toEqual([[1, 0, 0, 0]]);
+    await next.device('disk').flush();
+    expect(await images(next, next.point, [{ kind: 'none' }])).toEqual([[2, 0, 0, 0]]);
+  });
+
+  test('T4 what a failed flush lost stays lost for the next process', async () => {
+    const { world, device } = disk();
+    await device.write(block(1), 0);
+    world.failNextFlush('disk');
+    expect(() => device.flush()).toThrow('injected');
+    await world.device('disk').write(block(2), SECTOR);
+    const next = world.kill();
+    expect(await firsts(next.device('disk'))).toEqual([1, 2, 0, 0]);
+    await next.device('disk').flush();
+    expect(await images(next, next.point, [{ kind: 'none' }])).toEqual([[0, 2, 0, 0]]);
+  });
+
   test('equal content has an equal hash, other content another', async () => {
     const { world, device } = disk();
     await device.write(block(1), 0);

@@ -37,7 +37,7 @@ export class CopyOut implements Participant {
   readonly #saved: SavedBlocks;
 
   constructor(save: SaveVolume, clone: BlockDevice, volume: number, saved: SavedBlocks) {
-    this.held = new HeldBlocks(save);
+    this.held = new HeldBlocks(save, { zerosTakeSpace: true });
     this.#save = save;
     this.#clone = clone;
     this.#volume = volume;

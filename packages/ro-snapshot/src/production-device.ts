@@ -192,11 +192,9 @@ export class ProductionDevice implements BlockDriver {
     for (let index = 0; index < count; ) {
       const block = first + index;
       if (this.#wayOf(block) === 'hold') {
-        if (!copyOut.held.isCurrent(block)) used += 1;
-        copyOut.held.hold(
-          block,
-          source?.subarray(index * blockSize, (index + 1) * blockSize) ?? null,
-        );
+        const bytes = source?.subarray(index * blockSize, (index + 1) * blockSize) ?? null;
+        used += copyOut.held.costOf(block, bytes);
+        copyOut.held.hold(block, bytes);
         index += 1;
         continue;
       }

@@ -2,7 +2,8 @@
  * Branch: a read-write snapshot (US 2005/0065985). It is based on a read-only snapshot; what is
  * written to it goes to save blocks of its own, what is not written is read through.
  *
- *   read(b):   held bytes, else the branch's own block, else the base
+ *   read(b):   held bytes, else the branch's own block, else zeros if a zero span covers b, else
+ *              the base
  *   write(b):  held; the next commit stores it in a new place and gives the old place back
  *
  *   K1  A branch's writes reach no other volume or snapshot: they go to its own space of the block
@@ -19,10 +20,29 @@ import {
   type Extent,
   StorageError,
 } from '@palimpsest/block-device';
-import { type Batch, HeldBlocks, type Participant, type SaveVolume } from '@palimpsest/save-volume';
+import {
+  type Batch,
+  HeldBlocks,
+  type MapEntry,
+  MISS,
+  type Participant,
+  type SaveVolume,
+} from '@palimpsest/save-volume';
+import {
+  SPAN_LEAST,
+  SPAN_VERSION,
+  type Span,
+  spanBlocks,
+  spansWithin,
+  ZeroSpans,
+} from './zero-spans.js';
 
 /** Blocks of one request that are held together. */
 const SLICE_BLOCKS = 256;
+/** Entries that one commit of a large zeroing takes out at most. */
+const CLEAR_STEP = 4096;
+/** Entries looked at together to describe a range. */
+const LIST_STEP = 4096;
 
 /** What an open branch is made of. */
 export interface BranchParts {
@@ -42,8 +62,10 @@ export interface Branch extends AsyncDisposable {
 }
 
 /** Opens a branch on its base; `onClose` runs once it is closed. */
-export function makeBranch(parts: BranchParts, onClose: () => void): Branch {
-  const driver = new BranchDevice(parts);
+export async function makeBranch(parts: BranchParts, onClose: () => void): Promise<Branch> {
+  const spans = new ZeroSpans(parts.save, parts.id);
+  await spans.load();
+  const driver = new BranchDevice(parts, spans);
   const device = checked(driver);
   parts.save.join(driver);
   let closing: Promise<void> | undefined;
@@ -64,12 +86,14 @@ class BranchDevice implements BlockDriver, Participant {
   readonly readOnly = false;
   readonly #parts: BranchParts;
   readonly #held: HeldBlocks;
+  readonly #spans: ZeroSpans;
 
-  constructor(parts: BranchParts) {
+  constructor(parts: BranchParts, spans: ZeroSpans) {
     this.#parts = parts;
     this.blockSize = parts.save.blockSize;
     this.size = parts.size;
-    this.#held = new HeldBlocks(parts.save);
+    this.#held = new HeldBlocks(parts.save, { zerosTakeSpace: false });
+    this.#spans = spans;
   }
 
   // ---- The device ----------------------------------------------------------------------------
@@ -101,7 +125,11 @@ class BranchDevice implements BlockDriver, Participant {
   }
 
   zero(position: number, length: number): Completion {
-    return this.#accept(position / this.blockSize, length / this.blockSize, null);
+    const first = position / this.blockSize;
+    const count = length / this.blockSize;
+    const spans = count < SPAN_LEAST ? [] : spansWithin(first, count);
+    if (spans.length === 0) return this.#accept(first, count, null);
+    return this.#zeroSpans(first, count, spans);
   }
 
   discard(position: number, length: number): Completion {
@@ -116,26 +144,36 @@ class BranchDevice implements BlockDriver, Participant {
   async extents(position: number, length: number): Promise<readonly Extent[]> {
     const { save, id, base } = this.#parts;
     const { blockSize } = this;
+    const first = position / blockSize;
+    const end = (position + length) / blockSize;
     const found: Extent[] = [];
-    let inherited = 0;
-    const end = position + length;
-    const inherit = async (upTo: number): Promise<void> => {
-      if (inherited > 0) found.push(...(await base.extents(upTo - inherited, inherited)));
-      inherited = 0;
-    };
-    for (let at = position; at < end; at += blockSize) {
-      const block = at / blockSize;
-      const held = this.#held.get(block);
-      const entry = held === undefined ? await save.find(id, block, 0) : undefined;
-      if (held === undefined && entry === undefined) {
-        inherited += blockSize;
-        continue;
+    let done = first;
+    let zeroUntil = this.#spans.none ? 0 : await this.#spans.findEndOf(first);
+    const fill = async (upTo: number): Promise<void> => {
+      const zeros = Math.min(upTo, zeroUntil) - done;
+      if (zeros > 0) {
+        found.push({ length: zeros * blockSize, zero: true, hole: true });
+        done += zeros;
       }
-      await inherit(at);
-      const zero = held === null || (entry !== undefined && entry.address === 0);
-      found.push({ length: blockSize, zero, hole: zero });
+      if (done < upTo) {
+        found.push(...(await base.extents(done * blockSize, (upTo - done) * blockSize)));
+      }
+      done = upTo;
+    };
+    for (let from = first; from < end; ) {
+      const entries = await save.map.listEntries(id, from, end, LIST_STEP);
+      const last = entries.length < LIST_STEP ? end : (entries.at(-1)?.block as number) + 1;
+      for (const { block, zero, spanEnd } of this.#withHeld(entries, from, last)) {
+        await fill(block);
+        if (spanEnd > 0) zeroUntil = Math.max(zeroUntil, spanEnd);
+        else {
+          found.push({ length: blockSize, zero, hole: zero });
+          done = block + 1;
+        }
+      }
+      from = last;
     }
-    await inherit(end);
+    await fill(end);
     return joinExtents(found);
   }
 
@@ -182,6 +220,67 @@ class BranchDevice implements BlockDriver, Participant {
 
   // ---- Details -------------------------------------------------------------------------------
 
+  /**
+   * Zeros whole spans, then what they leave at both ends. What the branch has of its own beneath a
+   * span is taken out after the span is there (Z1): a crash between leaves some of it as it was,
+   * which is all that a change that was not answered may do.
+   */
+  async #zeroSpans(first: number, count: number, spans: readonly Span[]): Promise<void> {
+    const { save, id } = this.#parts;
+    const start = spans[0]?.first as number;
+    const last = spans.at(-1) as Span;
+    const end = last.first + spanBlocks(last.level);
+    if (start > first) await this.#accept(first, start - first, null);
+    if (end < first + count) await this.#accept(end, first + count - end, null);
+    if (this.#held.size > 0) await save.commit();
+    this.#spans.expect(spans);
+    const levels = new Map(spans.map((span) => [span.first, span.level]));
+    const step = Math.min(CLEAR_STEP, Math.floor(save.operationsMax / 2) - 4);
+    for (let from = 0; from < spans.length; from += step) {
+      const part = spans.slice(from, from + step);
+      await save.transact((batch) => {
+        for (const span of part) batch.putZero(id, span.first, SPAN_VERSION + span.level);
+      });
+    }
+    for (let from = start; from < end; ) {
+      const entries = await save.map.listEntries(id, from, end, step);
+      const covered = entries.filter(
+        ({ block, entry }) => entry.version !== SPAN_VERSION + (levels.get(block) ?? -1),
+      );
+      if (covered.length > 0) {
+        await save.transact((batch) => {
+          for (const { block, entry } of covered) {
+            batch.remove(id, block, entry.version);
+            if (entry.address !== 0) batch.free(entry.address);
+          }
+        });
+      }
+      from = entries.length < step ? end : (entries.at(-1)?.block as number) + 1;
+    }
+  }
+
+  /** Entries and held blocks of a range as one list, in order; what is held counts. */
+  #withHeld(
+    entries: readonly { block: number; entry: MapEntry }[],
+    from: number,
+    to: number,
+  ): { block: number; zero: boolean; spanEnd: number }[] {
+    const list: { block: number; zero: boolean; spanEnd: number }[] = [];
+    for (const { block, entry } of entries) {
+      const level = entry.version - SPAN_VERSION;
+      if (level > 0) list.push({ block, zero: true, spanEnd: block + spanBlocks(level) });
+      else if (this.#held.get(block) === undefined) {
+        list.push({ block, zero: entry.address === 0, spanEnd: 0 });
+      }
+    }
+    for (const block of this.#held.blocks()) {
+      if (block < from || block >= to) continue;
+      list.push({ block, zero: this.#held.get(block) === null, spanEnd: 0 });
+    }
+    // A span comes before a block of its own at its start: it covers what follows that block.
+    return list.sort((a, b) => a.block - b.block || b.spanEnd - a.spanEnd);
+  }
+
   /** Holds the blocks; `source` null stands for zeros. At once when there is room and space. */
   #accept(first: number, count: number, source: Uint8Array | null): Completion {
     if (count <= SLICE_BLOCKS && this.#tryHold(first, count, source)) return undefined;
@@ -213,11 +312,11 @@ class BranchDevice implements BlockDriver, Participant {
     const { save } = this.#parts;
     const { blockSize } = this;
     if (save.isThrottled) return false;
-    let fresh = 0;
+    let cost = 0;
     for (let block = first; block < first + count; block += 1) {
-      if (!this.#held.isCurrent(block)) fresh += 1;
+      cost += this.#held.costOf(block, source);
     }
-    if (fresh > 0 && !save.reserve(fresh)) return false;
+    if (cost > 0 && !save.reserve(cost)) return false;
     if (count === 1) {
       this.#held.hold(first, source);
       return true;
@@ -237,6 +336,7 @@ class BranchDevice implements BlockDriver, Participant {
     return true;
   }
 
+  /** Reads a run that the branch has no blocks of its own for. */
   #readBase(
     target: Uint8Array,
     first: number,
@@ -247,8 +347,40 @@ class BranchDevice implements BlockDriver, Participant {
     if (count === 0) return;
     const { blockSize } = this;
     const part = target.subarray(index * blockSize, (index + count) * blockSize);
-    const completion = this.#parts.base.readInto(part, (first + index) * blockSize);
+    const completion = this.#spans.none
+      ? this.#parts.base.readInto(part, (first + index) * blockSize)
+      : this.#readBeneathSpans(part, first + index);
     if (completion !== undefined) waits.push(completion);
+  }
+
+  /** At once when the pages that tell of spans are in memory and the base reads at once. */
+  #readBeneathSpans(target: Uint8Array, first: number): Completion {
+    const { blockSize } = this;
+    const end = first + target.length / blockSize;
+    const waits: Promise<void>[] = [];
+    for (let block = first; block < end; ) {
+      const zeroUntil = this.#spans.endOf(block);
+      const part = (to: number) =>
+        target.subarray((block - first) * blockSize, (to - first) * blockSize);
+      if (zeroUntil === MISS) {
+        waits.push(this.#readBeneathSpansSlowly(part(end), block));
+        break;
+      }
+      // Where no span covers a block, none covers the rest of its smallest possible span.
+      const next = Math.min(end, zeroUntil || (Math.floor(block / SPAN_LEAST) + 1) * SPAN_LEAST);
+      if (zeroUntil > 0) part(next).fill(0);
+      else {
+        const completion = this.#parts.base.readInto(part(next), block * blockSize);
+        if (completion !== undefined) waits.push(completion);
+      }
+      block = next;
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
+  async #readBeneathSpansSlowly(target: Uint8Array, first: number): Promise<void> {
+    await this.#spans.findEndOf(first);
+    await this.#readBeneathSpans(target, first);
   }
 
   async #orBase(found: Promise<boolean>, block: number, target: Uint8Array): Promise<void> {
@@ -256,7 +388,8 @@ class BranchDevice implements BlockDriver, Participant {
     // A write that was answered while we looked is held by now, or committed: look there first.
     const now = this.#readOwn(block, target);
     if (now === true || (now !== false && (await now))) return;
-    await this.#parts.base.readInto(target, block * this.blockSize);
+    if (this.#spans.none) await this.#parts.base.readInto(target, block * this.blockSize);
+    else await this.#readBeneathSpans(target, block);
   }
 }
 

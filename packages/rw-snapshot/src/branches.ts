@@ -14,8 +14,10 @@ import {
 import { assertBase, type Branch, makeBranch } from './branch.js';
 import { type Base, type BranchRecord, findBranch, type StoredBranch } from './records.js';
 
-/** Entries that one commit of a deletion gives back. */
-const DELETE_STEP = 512;
+/** Entries that one commit of a deletion gives back at most. */
+const DELETE_STEP = 4096;
+/** Past the last block that the map can name. */
+const EVERY_BLOCK = 2 ** 48 - 1;
 
 /** Branches that are open, by store: one writer each. */
 const OPEN = new WeakMap<SaveVolume, Set<number>>();
@@ -52,7 +54,12 @@ export async function openBranch(save: SaveVolume, id: number, base: BlockDevice
   const open = openOf(save);
   if (open.has(id)) throw new StorageError('ERR_BUSY', `branch ${id} is open already`);
   open.add(id);
-  return makeBranch({ save, id, base, size }, () => open.delete(id));
+  try {
+    return await makeBranch({ save, id, base, size }, () => open.delete(id));
+  } catch (error) {
+    open.delete(id);
+    throw error;
+  }
 }
 
 /**
@@ -75,22 +82,25 @@ export async function resumeBranchDeletions(save: SaveVolume): Promise<void> {
 }
 
 async function freeBranch(save: SaveVolume, id: number): Promise<void> {
+  const step = deletionStep(save);
   for (let from = 0; ; ) {
-    const blocks = await save.map.listBlocks(id, from, DELETE_STEP);
-    const last = blocks.at(-1);
+    const entries = await save.map.listEntries(id, from, EVERY_BLOCK, step);
+    const last = entries.at(-1);
     if (last === undefined) break;
-    const entries = await Promise.all(blocks.map((block) => save.find(id, block, 0)));
     await save.transact((batch) => {
-      for (const [index, block] of blocks.entries()) {
-        const entry = entries[index];
-        if (entry === undefined) continue;
-        batch.remove(id, block, 0);
+      for (const { block, entry } of entries) {
+        batch.remove(id, block, entry.version);
         if (entry.address !== 0) batch.free(entry.address);
       }
     });
-    from = last + 1;
+    from = last.block + 1;
   }
   await save.transact((batch) => batch.object(id, undefined));
+}
+
+/** A block may have an entry and a span; each takes two operations. */
+function deletionStep(save: SaveVolume): number {
+  return Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2) - 4);
 }
 
 function findSnapshot(save: SaveVolume, base: Base, batch: Batch): { size: number } {

@@ -109,18 +109,38 @@ export class BlockMap {
       if (this.#changeOf(space, block, version) === undefined) blocks.push(block);
       return blocks.length < limit;
     });
-    return this.#withPending(space, blocks, from, limit, (entry) => entry.version === version);
+    this.pending.eachOf(space, (block, entry) => {
+      if (block >= from && !entry.removed && entry.version === version) blocks.push(block);
+    });
+    return [...new Set(blocks)].sort((x, y) => x - y).slice(0, limit);
   }
 
-  /** The first `limit` blocks from `from` on that have any entry in the space, in order. */
-  async listBlocks(space: number, from: number, limit: number): Promise<number[]> {
-    const blocks: number[] = [];
-    await this.byBlock.scan([space, from, 0], [space + 1, 0, 0], (view, at) => {
+  /**
+   * The first `limit` (or a few more) entries of a space from block `from` on and below `to`, in order;
+   * never a part of one block's. Fewer than `limit` means that there are no more.
+   */
+  async listEntries(
+    space: number,
+    from: number,
+    to: number,
+    limit: number,
+  ): Promise<{ block: number; entry: MapEntry }[]> {
+    const found: { block: number; entry: MapEntry }[] = [];
+    await this.byBlock.scan([space, from, 0], [space, to, 0], (view, at) => {
       const [, block, version] = readKey(view, at);
-      if (this.#changeOf(space, block, version) === undefined) blocks.push(block);
-      return blocks.length < limit;
+      // Never part of a block's entries: a caller that goes on does so at the next block.
+      if (found.length >= limit && found.at(-1)?.block !== block) return false;
+      if (this.#changeOf(space, block, version) === undefined) {
+        found.push({ block, entry: readEntry({ view, at }) });
+      }
+      return true;
     });
-    return this.#withPending(space, blocks, from, limit, () => true);
+    // What is pending beyond the last entry found belongs to a later call.
+    const end = found.length >= limit ? (found.at(-1)?.block as number) + 1 : to;
+    this.pending.eachOf(space, (block, entry) => {
+      if (block >= from && block < end && !entry.removed) found.push({ block, entry });
+    });
+    return found.sort((x, y) => x.block - y.block || x.entry.version - y.entry.version);
   }
 
   /** Writes both trees with the pending changes (M2). The map itself changes by `adopt`. */
@@ -143,20 +163,6 @@ export class BlockMap {
     let change = this.pending.head(space, block);
     while (change !== undefined && change.version !== version) change = change.next;
     return change;
-  }
-
-  /** Adds what is pending to blocks found in a tree, in order and without repetition. */
-  #withPending(
-    space: number,
-    blocks: number[],
-    from: number,
-    limit: number,
-    admit: (entry: PendingEntry) => boolean,
-  ): number[] {
-    this.pending.eachOf(space, (block, entry) => {
-      if (block >= from && !entry.removed && admit(entry)) blocks.push(block);
-    });
-    return [...new Set(blocks)].sort((a, b) => a - b).slice(0, limit);
   }
 
   #lookUpInTree(

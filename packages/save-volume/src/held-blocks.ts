@@ -4,9 +4,9 @@
  *   current      accepted since the last cycle began; a rewrite replaces the bytes in place
  *   committing   what the running cycle saves; not touched any more, a rewrite goes to `current`
  *
- *   H1  Every held block has one block of space reserved in the save volume, taken before it is
- *       held and given back when it is settled: a write that was accepted is never refused later
- *       for want of space to commit it.
+ *   H1  Every held block that needs a block of the save volume when it is committed has one
+ *       reserved, taken before it is held and given back when it is settled: a write that was
+ *       accepted is never refused later for want of space to commit it.
  */
 import { invariant } from '@palimpsest/block-device';
 import type { SaveVolume } from './save-volume.js';
@@ -23,8 +23,12 @@ export class HeldBlocks {
   /** Buffers to use again: as many as were ever held at once, which the store's limit bounds. */
   readonly #spare: Uint8Array[] = [];
 
-  constructor(save: SaveVolume) {
+  /** Whether held zeros need a block too, as they do where old bytes must be saved. */
+  readonly #zerosTakeSpace: boolean;
+
+  constructor(save: SaveVolume, options: { readonly zerosTakeSpace: boolean }) {
     this.#save = save;
+    this.#zerosTakeSpace = options.zerosTakeSpace;
   }
 
   /** Blocks held; one that is rewritten while it is committed counts twice. */
@@ -38,14 +42,20 @@ export class HeldBlocks {
     return current !== undefined ? current : this.#committing.get(block);
   }
 
-  /** Tells whether holding the block takes no further space. */
-  isCurrent(block: number): boolean {
-    return this.#current.has(block);
+  /** Every block held, in no order. */
+  blocks(): Set<number> {
+    return new Set([...this.#current.keys(), ...this.#committing.keys()]);
   }
 
-  /** Holds a copy of `bytes`. The caller has reserved space unless `isCurrent` (H1). */
+  /** Blocks of space to reserve before bytes (or zeros) of this block may be held. */
+  costOf(block: number, bytes: HeldBlock): number {
+    return Math.max(0, this.#need(bytes) - this.#need(this.#current.get(block)));
+  }
+
+  /** Holds a copy of `bytes`. The caller has reserved what `costOf` says. */
   hold(block: number, bytes: HeldBlock): void {
     const known = this.#current.get(block);
+    if (this.#need(known) > this.#need(bytes)) this.#save.settled(1);
     if (bytes === null) {
       if (known) this.#spare.push(known);
       this.#current.set(block, null);
@@ -61,10 +71,8 @@ export class HeldBlocks {
     for (const [block, bytes] of this.#current) {
       // Still there after a cycle that was refused: the newer bytes count.
       const older = this.#committing.get(block);
-      if (older !== undefined) {
-        if (older) this.#spare.push(older);
-        this.#save.settled(1);
-      }
+      if (older) this.#spare.push(older);
+      this.#save.settled(this.#need(older));
       this.#committing.set(block, bytes);
     }
     this.#current = new Map();
@@ -96,12 +104,14 @@ export class HeldBlocks {
 
   /** The batch's blocks are where they belong: they are held no more. */
   settle(): void {
+    let space = 0;
     for (const block of this.#filled) {
       const bytes = this.#committing.get(block);
       if (bytes) this.#spare.push(bytes);
+      space += this.#need(bytes);
       this.#committing.delete(block);
     }
-    this.#save.settled(this.#filled.length);
+    this.#save.settled(space);
     this.#filled = [];
   }
 
@@ -112,9 +122,16 @@ export class HeldBlocks {
 
   /** Drops everything, as when its owner is deleted. */
   drop(): void {
-    this.#save.settled(this.size);
+    for (const held of [this.#current, this.#committing]) {
+      for (const bytes of held.values()) this.#save.settled(this.#need(bytes));
+    }
     this.#current.clear();
     this.#committing.clear();
     this.#filled = [];
+  }
+
+  #need(bytes: HeldBlock | undefined): number {
+    if (bytes === undefined) return 0;
+    return bytes !== null || this.#zerosTakeSpace ? 1 : 0;
   }
 }

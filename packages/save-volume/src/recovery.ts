@@ -9,6 +9,9 @@
  *   V3  Opening writes a superblock with a new epoch before anything else: records of an earlier
  *       epoch that were dropped here can never be taken for valid later.
  *   V4  Recovery changes nothing else, so a crash in it is the same as a crash before it.
+ *   V5  What was read may be in the system's cache only, when a process died and the power did not.
+ *       It is made durable before the superblock calls it so (V1); else a power cut in recovery
+ *       could keep the superblock and lose a record that it vouches for.
  */
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { checksum, getU48, viewOf } from '@palimpsest/bytes';
@@ -77,6 +80,7 @@ export async function recover(device: BlockDevice, cacheBytes: number): Promise<
     clean: 0,
     durableSequence: replay.sequence,
   };
+  await device.flush(); // V5
   await writeSuperblock(device, blockSize, superblock);
   await device.flush();
   return {

@@ -114,6 +114,7 @@ export class SaveVolume implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
   #growing: Promise<boolean> | undefined;
+  #squeezing: Promise<void> | undefined;
   #failure: unknown;
   #closing: Promise<void> | undefined;
 
@@ -226,15 +227,11 @@ export class SaveVolume implements AsyncDisposable {
    */
   async reserveSlowly(blocks: number): Promise<void> {
     this.#assertUsable();
-    for (let attempt = 0; !this.reserve(blocks); attempt += 1) {
+    for (let squeezed = false; !this.reserve(blocks); ) {
       if (await this.#grow()) continue;
-      // A checkpoint shrinks the reserve, and a commit gives back what rewrites replaced.
-      if (attempt === 0) {
-        await this.commit();
-        await this.checkpoint();
-        continue;
-      }
-      throw this.#full(blocks);
+      if (squeezed) throw this.#full(blocks);
+      await this.#squeeze();
+      squeezed = true;
     }
   }
 
@@ -253,6 +250,11 @@ export class SaveVolume implements AsyncDisposable {
   throttle(): Promise<void> | undefined {
     if (!this.isThrottled) return undefined;
     return this.#running ?? this.commit();
+  }
+
+  /** Operations that surely fit in one transaction. */
+  get operationsMax(): number {
+    return this.#recordLimit / ENTRY.size;
   }
 
   /** Carries out `fill` in a commit; resolves when its changes are durable. */
@@ -349,13 +351,12 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   async #cycle(): Promise<void> {
+    await this.#runTasks(this.#tasks.splice(0));
     const participants = [...this.#participants];
-    const tasks = this.#tasks.splice(0);
     for (const participant of participants) participant.begin();
     for (let more = true; more; ) {
       const batch = new Batch(this.#recordLimit);
-      const taken = takeTasks(tasks, batch);
-      more = tasks.length > 0;
+      more = false;
       for (const participant of participants) more = (await participant.fill(batch)) || more;
       try {
         if (!batch.empty) await this.#write(batch);
@@ -363,11 +364,24 @@ export class SaveVolume implements AsyncDisposable {
         if (isStorageError(error, 'ERR_NO_SPACE')) {
           for (const participant of participants) participant.abandon();
         }
+        throw error;
+      }
+      await Promise.all(participants.map((participant) => participant.settle()));
+    }
+  }
+
+  /** Transactions have records of their own: one that frees space must not fail with those that need it. */
+  async #runTasks(tasks: Task[]): Promise<void> {
+    while (tasks.length > 0) {
+      const batch = new Batch(this.#recordLimit);
+      const taken = takeTasks(tasks, batch);
+      try {
+        if (!batch.empty) await this.#write(batch);
+      } catch (error) {
         for (const task of [...taken, ...tasks]) task.reject(error);
         throw error;
       }
       for (const task of taken) task.resolve();
-      await Promise.all(participants.map((participant) => participant.settle()));
     }
   }
 
@@ -579,6 +593,16 @@ export class SaveVolume implements AsyncDisposable {
     const before = this.allocator.free;
     this.allocator.grow(Math.floor(this.#device.size / blockSize));
     return this.allocator.free > before;
+  }
+
+  /** A commit gives back what rewrites replaced, and a checkpoint shrinks what is kept for it. */
+  #squeeze(): Promise<void> {
+    this.#squeezing ??= this.commit()
+      .then(() => this.checkpoint())
+      .finally(() => {
+        this.#squeezing = undefined;
+      });
+    return this.#squeezing;
   }
 
   #full(blocks: number): StorageError {

@@ -11,8 +11,8 @@
  *                check(world.crash(point, policy).device('disk'));
  *
  * The world after a crash is a world like the first, with a trace of its own that starts with the
- * recovery; so crashes nest. The same disk asked for again from one world is the disk after the
- * process died but the power stayed: every change is there.
+ * recovery; so crashes nest. `kill` gives the world after the process died but the
+ * power stayed; the same disk may also be asked for again from one world, as by a next process.
  *
  * The rules of what survives are T1..T4 in trace.ts. Calls complete at once unless a disk has
  * jitter; then changes and flushes are in flight for real.
@@ -25,6 +25,7 @@ import { delay, type JitterOptions, late, POISON } from './jitter.js';
 import { createRandom, type Random } from './random.js';
 import { cut, SECTOR, type Sector, SectorStore } from './sectors.js';
 import {
+  applyChange,
   type ChangeEvent,
   type PendingChange,
   Replay,
@@ -69,6 +70,11 @@ export interface CrashWorld {
   durable(name: string): { readInto(target: Uint8Array, position: number): void; size: number };
   /** The policies to try at `point`. */
   policies(point: number, options?: PolicyOptions): CrashPolicy[];
+  /**
+   * The world after the process died at `point`, while the power stayed: every change is in the
+   * system's cache, and still pending; a later crash of that world decides its fate.
+   */
+  kill(point?: number): CrashWorld;
   /** The world after a power cut at `point`. `random` decides what the policy leaves open. */
   crash(point: number, policy: CrashPolicy, random?: Random): CrashWorld;
 }
@@ -165,6 +171,37 @@ class World implements CrashWorld {
       disks.set(name, { blockSize: this.#disk(name).blockSize, store });
     }
     return new World(disks, this.#random);
+  }
+
+  kill(point: number = this.point): CrashWorld {
+    const { durable, pending } = this.#at(point);
+    const disks = new Map<string, { blockSize: number; store: SectorStore }>();
+    for (const [name, store] of durable) {
+      disks.set(name, { blockSize: this.#disk(name).blockSize, store: store.fork() });
+    }
+    const world = new World(disks, this.#random);
+    world.#inherit(pending.filter(({ lost }) => lost));
+    const begin = world.trace.length;
+    for (const device of durable.keys()) {
+      world.trace.push({ index: world.trace.length, device, kind: 'flush-failed', begin }); // T4
+    }
+    world.#inherit(pending.filter(({ lost }) => !lost));
+    return world;
+  }
+
+  /** Takes over changes of a process that died, as far as nothing durable hides them (T3). */
+  #inherit(pending: readonly PendingChange[]): void {
+    for (const { change, hidden } of pending) {
+      const index = this.trace.length;
+      const sectors = change.sectors.map((sector, at) => (hidden?.has(at) ? UNTOUCHED : sector));
+      const event: ChangeEvent = { ...change, index, sectors, completeAt: index + 1 };
+      this.trace.push(event);
+      applyChange(this.#disk(change.device).current, {
+        change: event,
+        hidden: undefined,
+        lost: false,
+      });
+    }
   }
 
   #add(name: string, blockSize: number, store: SectorStore): Disk {

@@ -1,0 +1,220 @@
+/**
+ * LocalStore: a store that is open in this process. It puts the operations in order (C6), keeps the
+ * periodic commit going and closes everything in the order that loses nothing.
+ */
+import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
+import type { VolumeRecord } from '@palimpsest/ro-snapshot';
+import { resumeBranchDeletions } from '@palimpsest/rw-snapshot';
+import type { SaveVolume } from '@palimpsest/save-volume';
+import { createAttachedVolumes, imagePath, releaseImage } from './attached-volumes.js';
+import { find, findVolume } from './catalog.js';
+import type { StoreContext } from './context.js';
+import type { ControlEnvironment, StoreLock } from './environment.js';
+import { branchInfos, describe, exportInfos, snapshotInfos, volumeInfo } from './listing.js';
+import { createSerial } from './serial.js';
+import { createSharedExports } from './shared-exports.js';
+import * as snapshots from './snapshot-operations.js';
+import type { Store } from './store.js';
+import { createStoreIndex } from './store-index.js';
+import * as volumes from './volume-operations.js';
+
+/**
+ * How often what was written becomes durable without a flush: long enough to group, short enough
+ * to lose little.
+ */
+const COMMIT_PERIOD_MS = 1000;
+
+/** What a store stands on, opened by `openStore`. */
+export interface Foundation {
+  readonly lock: StoreLock;
+  readonly device: BlockDevice;
+  readonly save: SaveVolume;
+}
+
+/** Opens the volumes of a store and puts its methods together. */
+export async function createLocalStore(
+  directory: string,
+  environment: ControlEnvironment,
+  clientsOf: (reference: string) => readonly string[],
+  { lock, device, save }: Foundation,
+): Promise<Store> {
+  const serial = createSerial();
+  const shared = createSharedExports(serial);
+  const index = createStoreIndex(save);
+  const context: StoreContext = {
+    environment,
+    directory,
+    save,
+    index,
+    attached: createAttachedVolumes(environment, directory, save),
+    shared,
+    clientsOf,
+    assertGoingOn: () => assertOpen(),
+  };
+  const paths = new Map<number, string>();
+  for (const record of index.volumes()) await learn(record);
+
+  async function learn(record: VolumeRecord): Promise<void> {
+    paths.set(record.id, await imagePath(environment, directory, record));
+    await context.attached.attach(record).catch((error) => {
+      // C4: one volume's trouble is its own; the reason is in every listing.
+      if (!isStorageError(error)) throw error;
+      environment.logger.warn(error.message);
+    });
+  }
+
+  const stopCommits = periodicCommit(environment, save);
+  // Behind everything else; what closing interrupts is resumed at the next opening.
+  resumeBranchDeletions(save).catch((error: unknown) => {
+    if (isStorageError(error, 'ERR_CLOSED')) return;
+    environment.logger.error('giving back the blocks of deleted branches failed', {
+      error: String(error),
+    });
+  });
+  let closing: Promise<void> | undefined;
+
+  /** Runs a change when its turn comes. */
+  function change<T>(work: () => Promise<T>): Promise<T> {
+    return serial(async () => {
+      assertOpen();
+      try {
+        return await work();
+      } finally {
+        index.changed();
+      }
+    });
+  }
+  function assertOpen(): void {
+    if (closing !== undefined) throw new StorageError('ERR_CLOSED', 'the store is closed');
+  }
+  function selected(volume: string | undefined): readonly VolumeRecord[] {
+    assertOpen();
+    if (volume !== undefined) return [findVolume(index, volume)];
+    return index.volumes();
+  }
+  async function closeNow(): Promise<void> {
+    stopCommits();
+    const steps = [
+      () => shared.closeAll(),
+      ...context.attached.all().map(({ production }) => async () => {
+        await production.device.flush();
+        await production.close();
+      }),
+      () => save.close(),
+      ...context.attached
+        .all()
+        .flatMap(({ image }) => [async () => image.device.flush(), () => releaseImage(image)]),
+      () => device.close(),
+      () => lock.release(),
+    ];
+    await runAll(steps);
+  }
+
+  const store: Store = {
+    directory,
+    blockSize: save.blockSize,
+    status() {
+      assertOpen();
+      return {
+        directory,
+        storeId: save.storeId,
+        blockSize: save.blockSize,
+        space: save.space(),
+        volumes: index.volumes().length,
+        snapshots: index.volumes().reduce((sum, volume) => sum + volume.snapshots.length, 0),
+        branches: index.branches().length,
+        openExports: shared.count(),
+      };
+    },
+    createVolume: (request) =>
+      change(async () => remember(await volumes.createVolume(context, request))),
+    adoptVolume: (request) =>
+      change(async () => remember(await volumes.adoptVolume(context, request))),
+    releaseVolume: (name, release = {}) =>
+      change(() => volumes.releaseVolume(context, name, release)),
+    listVolumes: () =>
+      selected(undefined).map((record) => volumeInfo(context, record, paths.get(record.id) ?? '')),
+    createSnapshot: (request) => change(() => snapshots.createSnapshot(context, request)),
+    listSnapshots: (volume) => snapshotInfos(context, selected(volume)),
+    deleteSnapshot: (reference, removal = {}) =>
+      change(() => snapshots.deleteSnapshot(context, reference, removal)),
+    createBranch: (request) => change(() => snapshots.createBranch(context, request)),
+    listBranches: (volume) => branchInfos(context, selected(volume)),
+    deleteBranch: (reference, removal = {}) =>
+      change(() => snapshots.deleteBranch(context, reference, removal)),
+    resolve(reference) {
+      assertOpen();
+      return find(index, reference, environment.now()).reference;
+    },
+    exports() {
+      assertOpen();
+      return exportInfos(context);
+    },
+    openExport: (text) =>
+      serial(async () => {
+        assertOpen();
+        const found = find(index, text, environment.now());
+        const { reference } = found;
+        const share = await shared.acquire(reference, () =>
+          snapshots.openDevice(context, reference),
+        );
+        return { reference, description: describe(found), ...share };
+      }),
+    commit() {
+      assertOpen();
+      return save.commit();
+    },
+    close() {
+      closing ??= serial(closeNow);
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => store.close(),
+  };
+
+  /** Keeps a new volume's path for the listings. */
+  function remember<T extends { readonly name: string; readonly path: string }>(info: T): T {
+    paths.set(findVolume(index, info.name).id, info.path);
+    return info;
+  }
+
+  return store;
+}
+
+/** Commits each period, never twice at once; says once when it fails. Returns how to stop. */
+function periodicCommit(environment: ControlEnvironment, save: SaveVolume): () => void {
+  let running = false;
+  let failing = false;
+  return environment.every(COMMIT_PERIOD_MS, () => {
+    if (running) return;
+    running = true;
+    save
+      .commit()
+      .then(
+        () => {
+          failing = false;
+        },
+        (error: unknown) => {
+          // Whoever flushes hears of it as an error; the log says it once, not each second.
+          if (!failing)
+            environment.logger.error('periodic commit failed', { error: String(error) });
+          failing = true;
+        },
+      )
+      .finally(() => {
+        running = false;
+      });
+  });
+}
+
+/** Runs every step, whatever the earlier ones did, then throws the first failure. */
+async function runAll(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,427 @@
+/**
+ * Session: one client from its first byte to its last. Here is the handshake; what follows GO is
+ * Transmission's.
+ *   N1  Options are answered one at a time, in order; the stream is not read meanwhile.
+ *   N2  A device is opened at GO, EXPORT_NAME or a question about it, and every open is released
+ *       exactly once, after the last request on it has ended.
+ *   N3  Whatever a client sends, `run` resolves; it never rejects.
+ *   N4  An export that may not be opened looks like one that does not exist.
+ */
+import type { Duplex } from 'node:stream';
+import {
+  type ClientMessage,
+  ClientMessageDecoder,
+  decodeInfoRequest,
+  decodeMetaContextRequest,
+  decodeText,
+  encodeExportNameReply,
+  encodeGreeting,
+  encodeInfo,
+  encodeMetaContext,
+  encodeOptionReply,
+  encodeServer,
+  HANDSHAKE_FLAG,
+  INFO,
+  LENGTH,
+  OPTION,
+  OPTION_REPLY,
+  ProtocolError,
+  TRANSMISSION_FLAG,
+} from '@palimpsest/nbd-codec';
+import type { ExportCatalog, NbdExport, Timers } from './catalog.js';
+import { ANNOUNCED_PAYLOAD } from './limits.js';
+import { type Shared, Transmission } from './transmission.js';
+
+const ALLOCATION_CONTEXT = 'base:allocation';
+const ALLOCATION_ID = 1;
+const FLAGS = TRANSMISSION_FLAG;
+
+/** What the server lends a session. */
+export interface SessionHost extends Shared {
+  readonly catalog: ExportCatalog;
+  readonly timers: Timers;
+  readonly now: (() => number) | undefined;
+  /** How many sessions have the export open. */
+  sessionsOf(exportName: string): number;
+  /** The handshake is over, well or not: its place is free for the next client. */
+  handshakeOver(session: Session): void;
+}
+
+/** See the header of this file. */
+export class Session {
+  readonly peer: string;
+  /** Set once the client has chosen. */
+  exportName: string | undefined;
+  readonly connectedAt: number | undefined;
+  readonly #stream: Duplex;
+  readonly #host: SessionHost;
+  readonly #decoder: ClientMessageDecoder;
+  readonly #resolveDone: () => void;
+  /** Resolves when the stream is gone, all requests have ended and the export is released. */
+  readonly done: Promise<void>;
+  #phase: 'handshake' | 'transmission' | 'over' = 'handshake';
+  #answering = false;
+  #noZeroes = false;
+  #structured = false;
+  #contexts: { readonly name: string; readonly allocation: boolean } | undefined;
+  #options = 0;
+  #allowance: number;
+  #shuttingDown = false;
+  #closed = false;
+  #opened: NbdExport | undefined;
+  #transmission: Transmission | undefined;
+  #timer: unknown;
+
+  constructor(stream: Duplex, peer: string, host: SessionHost) {
+    this.#stream = stream;
+    this.peer = peer;
+    this.#host = host;
+    this.connectedAt = host.now?.();
+    const { maxOptionBytes, maxSkippedBytes, maxOptions } = host.limits;
+    this.#decoder = new ClientMessageDecoder({ maxData: maxOptionBytes, maxSkip: maxSkippedBytes });
+    this.#allowance = maxOptions;
+    let resolveDone = () => {};
+    this.done = new Promise((resolve) => {
+      resolveDone = resolve;
+    });
+    this.#resolveDone = resolveDone;
+  }
+
+  /** The transmission phase, once it has begun. */
+  get transmission(): Transmission | undefined {
+    return this.#transmission;
+  }
+
+  /** Greets the client and serves it until it is gone (N3). */
+  run(): Promise<void> {
+    const { timers, limits } = this.#host;
+    this.#timer = timers.set(() => {
+      this.#host.logger.warn('a client did not finish its handshake in time', { peer: this.peer });
+      this.#stream.destroy();
+    }, limits.handshakeMs);
+    const stream = this.#stream;
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    stream.on('end', () => this.#inputEnded());
+    stream.on('error', (error) => {
+      this.#host.logger.info('a connection broke', { peer: this.peer, error: error.message });
+    });
+    stream.on('close', () => this.#streamClosed());
+    this.#send(encodeGreeting(HANDSHAKE_FLAG.fixedNewstyle | HANDSHAKE_FLAG.noZeroes));
+    return this.done;
+  }
+
+  /** Ends the session in order: what is under way is finished and flushed, what is new refused. */
+  shutDown(): void {
+    this.#shuttingDown = true;
+    if (this.#transmission !== undefined) this.#transmission.drain();
+    else if (!this.#answering) this.destroy();
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#phase === 'transmission') {
+      this.#transmission?.receive(chunk);
+      return;
+    }
+    if (this.#phase === 'over') return;
+    this.#decoder.push(chunk);
+    if (!this.#answering) void this.#answerAll();
+  }
+
+  #inputEnded(): void {
+    if (this.#transmission !== undefined) this.#transmission.endOfInput();
+    else this.#stream.destroy();
+  }
+
+  #streamClosed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#handshakeOver();
+    if (this.#transmission !== undefined) this.#transmission.closed();
+    else if (!this.#answering) void this.#release();
+  }
+
+  #handshakeOver(): void {
+    this.#host.timers.clear(this.#timer);
+    this.#host.handshakeOver(this);
+  }
+
+  /** The transmission has ended, or there never was one (N2). */
+  async #release(): Promise<void> {
+    this.#phase = 'over';
+    const opened = this.#opened;
+    this.#opened = undefined;
+    if (opened !== undefined) await this.#releaseExport(opened);
+    this.exportName = undefined;
+    this.#resolveDone();
+  }
+
+  async #releaseExport(opened: NbdExport): Promise<void> {
+    try {
+      await opened.release();
+    } catch (error) {
+      this.#host.logger.error('an export could not be released', { error });
+    }
+  }
+
+  #send(bytes: Uint8Array): void {
+    if (!this.#closed && this.#stream.writable) this.#stream.write(bytes);
+  }
+
+  #reply(option: number, type: number, data: Uint8Array | string = ''): void {
+    this.#send(encodeOptionReply(option, type, data));
+  }
+
+  // ---- the handshake
+
+  /** Answers every message that has arrived (N1). */
+  async #answerAll(): Promise<void> {
+    this.#answering = true;
+    this.#stream.pause();
+    try {
+      while (this.#phase === 'handshake' && !this.#closed) {
+        const message = this.#decoder.next();
+        if (message === undefined) break;
+        await this.#answer(message);
+      }
+    } catch (error) {
+      if (error instanceof ProtocolError) {
+        this.#host.logger.warn('a client broke the protocol', {
+          peer: this.peer,
+          code: error.code,
+        });
+      } else {
+        this.#host.logger.error('a handshake failed', { peer: this.peer, error });
+      }
+      this.#stream.destroy();
+    }
+    this.#answering = false;
+    if (this.#closed && this.#transmission === undefined) await this.#release();
+    else if (this.#shuttingDown) this.shutDown();
+    this.#stream.resume();
+  }
+
+  async #answer(message: ClientMessage): Promise<void> {
+    if (message.kind === 'flags') {
+      const known = HANDSHAKE_FLAG.fixedNewstyle | HANDSHAKE_FLAG.noZeroes;
+      if ((message.flags & ~known) !== 0) {
+        throw new ProtocolError('ERR_VALUE', 'the client set flags that were not offered');
+      }
+      this.#noZeroes = (message.flags & HANDSHAKE_FLAG.noZeroes) !== 0;
+      return;
+    }
+    this.#options += 1;
+    if (this.#options > this.#allowance) {
+      throw new ProtocolError('ERR_LIMIT', `more than ${this.#allowance} options`);
+    }
+    const { option } = message;
+    if (this.#shuttingDown && option !== OPTION.abort) {
+      if (option === OPTION.exportName) this.#stream.destroy();
+      else this.#reply(option, OPTION_REPLY.errShutdown, 'the server is shutting down');
+      return;
+    }
+    if (message.kind === 'oversize') {
+      if (option === OPTION.exportName) this.#stream.destroy();
+      else this.#reply(option, OPTION_REPLY.errTooBig, 'the option is too long');
+      return;
+    }
+    await this.#answerOption(option, message.data);
+  }
+
+  async #answerOption(option: number, data: Uint8Array): Promise<void> {
+    switch (option) {
+      case OPTION.exportName:
+        return this.#exportName(data);
+      case OPTION.abort:
+        this.#reply(option, OPTION_REPLY.ack);
+        this.#phase = 'over';
+        this.#stream.end(() => this.#stream.destroy());
+        return;
+      case OPTION.list:
+        return this.#list(data);
+      case OPTION.startTls:
+        if (data.length > 0) this.#reply(option, OPTION_REPLY.errInvalid, NO_DATA);
+        else this.#reply(option, OPTION_REPLY.errUnsup, 'TLS is not available here');
+        return;
+      case OPTION.info:
+      case OPTION.go:
+        return this.#infoOrGo(option, data);
+      case OPTION.structuredReply:
+        if (data.length > 0) this.#reply(option, OPTION_REPLY.errInvalid, NO_DATA);
+        else {
+          this.#structured = true;
+          this.#reply(option, OPTION_REPLY.ack);
+        }
+        return;
+      case OPTION.listMetaContext:
+      case OPTION.setMetaContext:
+        return this.#metaContext(option, data);
+      default:
+        this.#reply(option, OPTION_REPLY.errUnsup, 'the option is not known');
+    }
+  }
+
+  async #exportName(data: Uint8Array): Promise<void> {
+    // This option has no way to say no but to hang up.
+    if (data.length > LENGTH.string) throw new ProtocolError('ERR_LIMIT', 'a name is too long');
+    const name = decodeText(data);
+    const opened = this.#refusalFor(name) ? undefined : await this.#open(name);
+    if (opened === undefined) {
+      this.#stream.destroy();
+      return;
+    }
+    const { size } = opened.device;
+    this.#send(encodeExportNameReply(size, this.#flagsOf(opened), this.#noZeroes));
+    await this.#transmit(name, opened);
+  }
+
+  async #list(data: Uint8Array): Promise<void> {
+    if (data.length > 0) {
+      this.#reply(OPTION.list, OPTION_REPLY.errInvalid, NO_DATA);
+      return;
+    }
+    const entries = await this.#attempt(() => this.#host.catalog.list());
+    if (entries === undefined) {
+      this.#reply(OPTION.list, OPTION_REPLY.errPlatform, 'the exports cannot be listed now');
+      return;
+    }
+    this.#allowance += 2 * entries.length;
+    const replies = entries.map(({ name, description }) =>
+      encodeOptionReply(OPTION.list, OPTION_REPLY.server, encodeServer(name, description ?? '')),
+    );
+    replies.push(encodeOptionReply(OPTION.list, OPTION_REPLY.ack));
+    this.#send(Buffer.concat(replies));
+  }
+
+  async #infoOrGo(option: number, data: Uint8Array): Promise<void> {
+    const request = this.#decode(option, () => decodeInfoRequest(data));
+    if (request === undefined) return;
+    const { name, kinds } = request;
+    if (option === OPTION.go && this.#refusalFor(name)) {
+      this.#reply(option, OPTION_REPLY.errPolicy, 'the export has too many clients');
+      return;
+    }
+    const opened = await this.#open(name);
+    if (opened === undefined) {
+      this.#reply(option, OPTION_REPLY.errUnknown, 'there is no such export');
+      return;
+    }
+    const { device, description } = opened;
+    const info = (about: Parameters<typeof encodeInfo>[0]) =>
+      this.#reply(option, OPTION_REPLY.info, encodeInfo(about));
+    info({ kind: 'export', size: device.size, flags: this.#flagsOf(opened) });
+    if (kinds.includes(INFO.name)) info({ kind: 'name', name });
+    if (kinds.includes(INFO.description) && description !== undefined) {
+      info({ kind: 'description', description });
+    }
+    const preferred = Math.max(512, device.blockSize);
+    info({ kind: 'blockSize', minimum: 1, preferred, maximum: ANNOUNCED_PAYLOAD });
+    this.#reply(option, OPTION_REPLY.ack);
+    if (option === OPTION.go) await this.#transmit(name, opened);
+    else await this.#releaseExport(opened);
+  }
+
+  async #metaContext(option: number, data: Uint8Array): Promise<void> {
+    const set = option === OPTION.setMetaContext;
+    // Whatever comes of it, what was set before holds no longer.
+    if (set) this.#contexts = undefined;
+    const { maxQueries } = this.#host.limits;
+    const request = this.#decode(option, () => decodeMetaContextRequest(data, maxQueries));
+    if (request === undefined) return;
+    if (set && !this.#structured) {
+      this.#reply(option, OPTION_REPLY.errInvalid, 'structured replies must be agreed on first');
+      return;
+    }
+    const { name, queries } = request;
+    const opened = await this.#open(name);
+    if (opened === undefined) {
+      this.#reply(option, OPTION_REPLY.errUnknown, 'there is no such export');
+      return;
+    }
+    await this.#releaseExport(opened);
+    const wildcard = !set && (queries.length === 0 || queries.includes('base:'));
+    const allocation = wildcard || queries.includes(ALLOCATION_CONTEXT);
+    if (allocation) {
+      const id = set ? ALLOCATION_ID : 0;
+      this.#reply(option, OPTION_REPLY.metaContext, encodeMetaContext(id, ALLOCATION_CONTEXT));
+    }
+    if (set) this.#contexts = { name, allocation };
+    this.#reply(option, OPTION_REPLY.ack);
+  }
+
+  /** Decodes an option's data; what is not well formed is answered here. */
+  #decode<T>(option: number, decode: () => T): T | undefined {
+    try {
+      return decode();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      const type = error.code === 'ERR_LIMIT' ? OPTION_REPLY.errTooBig : OPTION_REPLY.errInvalid;
+      this.#reply(option, type, 'the option is not well formed');
+      return undefined;
+    }
+  }
+
+  #refusalFor(name: string): boolean {
+    return this.#host.sessionsOf(name) >= this.#host.limits.maxPerExport;
+  }
+
+  #open(name: string): Promise<NbdExport | undefined> {
+    return this.#attempt(() => this.#host.catalog.open(name));
+  }
+
+  /** Asks the catalog; its failures are for the log, the client learns no more than "no" (N4). */
+  async #attempt<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (error) {
+      this.#host.logger.warn('the catalog failed', { peer: this.peer, error });
+      return undefined;
+    }
+  }
+
+  #flagsOf(opened: NbdExport): number {
+    const changes = FLAGS.sendTrim | FLAGS.sendWriteZeroes | FLAGS.sendFastZero;
+    return (
+      FLAGS.hasFlags |
+      FLAGS.sendFlush |
+      FLAGS.sendFua |
+      FLAGS.canMultiConn |
+      FLAGS.sendCache |
+      (this.#structured ? FLAGS.sendDf : 0) |
+      (opened.device.readOnly ? FLAGS.readOnly : changes)
+    );
+  }
+
+  async #transmit(name: string, opened: NbdExport): Promise<void> {
+    if (this.#closed) {
+      await this.#releaseExport(opened);
+      return;
+    }
+    const { device } = opened;
+    this.#phase = 'transmission';
+    this.#opened = opened;
+    this.exportName = name;
+    const chosen = this.#contexts?.name === name && this.#contexts.allocation;
+    const agreed = {
+      device,
+      readOnly: device.readOnly,
+      size: device.size,
+      structured: this.#structured,
+      allocationContext: chosen ? ALLOCATION_ID : undefined,
+    };
+    this.#transmission = new Transmission(this.#stream, this.#host, agreed, () => {
+      void this.#release();
+    });
+    this.#handshakeOver();
+    const { logger } = this.#host;
+    logger.info('a client has connected', { peer: this.peer, exportName: name });
+    const rest = this.#decoder.rest();
+    if (rest.length > 0) this.#transmission.receive(Buffer.from(rest.buffer, 0, rest.length));
+  }
+}
+
+const NO_DATA = 'the option takes no data';

@@ -1,0 +1,72 @@
+/**
+ * Slabs: the memory that payload passes through. A slab is a fixed buffer that many small replies,
+ * or one large piece, are laid into one after the other; it goes back to the server's pool when the
+ * last of them is gone, so an idle client holds none.
+ *   S1  A region is written and sent by its owner alone from `reserve` until `release`.
+ *   S2  Bytes of a region that were not filled are never sent.
+ */
+
+/** The largest piece of payload that is moved at once; larger requests are carried out in pieces. */
+export const PIECE = 262_144;
+/** A piece and the longest header before it. */
+const SLAB_BYTES = PIECE + 64;
+/** Slabs kept for reuse, 16 MiB; a busier moment allocates. */
+const MAX_FREE = 64;
+
+/** A buffer in use. */
+export interface Slab {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  /** Bytes given out, from the start. */
+  used: number;
+  /** Regions given out and not yet released. */
+  regions: number;
+}
+
+/** The slabs of one server. The one freed last is taken first: it is still in the CPU's cache. */
+export class SlabPool {
+  readonly #free: Slab[] = [];
+
+  take(): Slab {
+    const slab = this.#free.pop();
+    if (slab !== undefined) return slab;
+    const bytes = Buffer.alloc(SLAB_BYTES);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    return { bytes, view, used: 0, regions: 0 };
+  }
+
+  give(slab: Slab): void {
+    slab.used = 0;
+    if (this.#free.length < MAX_FREE) this.#free.push(slab);
+  }
+}
+
+/** The slab one client is filling at the moment. */
+export class Arena {
+  readonly #pool: SlabPool;
+  #current: Slab | undefined;
+
+  constructor(pool: SlabPool) {
+    this.#pool = pool;
+  }
+
+  /** Takes the next `length` bytes, at most a piece and its header: `slab.used - length` on. */
+  reserve(length: number): Slab {
+    let slab = this.#current;
+    if (slab === undefined || slab.used + length > SLAB_BYTES) {
+      slab = this.#pool.take();
+      this.#current = slab;
+    }
+    slab.used += length;
+    slab.regions += 1;
+    return slab;
+  }
+
+  /** Gives one region back, and the slab with its last one. */
+  release(slab: Slab): void {
+    slab.regions -= 1;
+    if (slab.regions > 0) return;
+    if (this.#current === slab) this.#current = undefined;
+    this.#pool.give(slab);
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Geometry: the shape of the store that a seed tortures. Everything is tiny, so that edges are
+ * everywhere: a journal that is full after some ten commits, volumes of 32 blocks, map pages of a
+ * dozen entries, and for some seeds a save volume that is soon full.
+ */
+import type { Random } from '@palimpsest/block-device/testing';
+
+/** The shape of one history's store. Bytes, unless the name says otherwise. */
+export interface Geometry {
+  readonly blockSize: number;
+  readonly volumes: number;
+  readonly volumeBlocks: number;
+  readonly saveBytes: number;
+  /** Bytes held before writers must wait: small, so that commits start by themselves. */
+  readonly dirtyBytes: number;
+  /** Bytes of map pages in memory: small, so that pages are read again. */
+  readonly cacheBytes: number;
+  /** True when the save volume is meant to run full. */
+  readonly full: boolean;
+  /** True when calls take random turns. */
+  readonly jittered: boolean;
+  /** True when the history ends with a flush that fails. */
+  readonly failing: boolean;
+}
+
+/** The journal's least size; the store makes it no smaller. */
+export const JOURNAL_BYTES = 16_384;
+
+/** Draws a geometry. */
+export function drawGeometry(random: Random): Geometry {
+  const blockSize = random.chance(0.12) ? 4096 : 512;
+  const full = random.chance(0.2);
+  // Superblocks and journal, then blocks to save to.
+  const metadata = 2 * 4096 + JOURNAL_BYTES;
+  const blocks = full ? random.between(110, 200) : 700;
+  return {
+    blockSize,
+    volumes: random.chance(0.3) ? 2 : 1,
+    volumeBlocks: 32,
+    saveBytes: metadata + blocks * blockSize,
+    dirtyBytes: blockSize * random.pick([8, 32, 256]),
+    cacheBytes: blockSize * random.pick([4, 64]),
+    full,
+    jittered: random.chance(0.3),
+    failing: random.chance(0.2),
+  };
+}
