@@ -47,6 +47,8 @@ const IN_FLIGHT = 6;
 const SNAPSHOTS_MAX = 5;
 const BRANCHES_MAX = 3;
 const FAULTS_SHOWN = 12;
+/** A cycle takes a fraction of a second; one that takes this long hangs (R21). */
+const CYCLE_MS = 60_000;
 
 const rng = random(Number(values.seed));
 const history = new History();
@@ -274,6 +276,10 @@ const busy = new Set();
 
 async function cycle() {
   const daemon = await startDaemon(store);
+  const hung = setTimeout(() => {
+    faults.push(`no progress for ${CYCLE_MS} ms; the daemon said:\n${daemon.said()}`);
+    daemon.kill();
+  }, CYCLE_MS);
   try {
     await verify();
     if (faults.length > 0) return;
@@ -295,6 +301,7 @@ async function cycle() {
     await daemon.kill();
     await running;
   } finally {
+    clearTimeout(hung);
     await daemon.kill();
   }
 }
