@@ -128,17 +128,19 @@ async function verifySnapshot(name, snapshot) {
 /** One connection's load until `over.yes`; what is unanswered then stays unknown. */
 async function load(name, over) {
   const device = devices.get(name);
-  const client = await connectNbd(nbdSocket(store), name);
+  let client;
   const worker = async () => {
     while (!over.yes) await step(device, client);
   };
   try {
+    client = await connectNbd(nbdSocket(store), name);
     await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
   } catch (error) {
     // The daemon was killed beneath us, as planned. Any other end is a finding.
-    if (!(error instanceof NbdGone) || !over.yes) throw error;
+    const isKill = error instanceof NbdGone || error.syscall === 'connect';
+    if (!isKill || !over.yes) throw error;
   } finally {
-    client.destroy();
+    client?.destroy();
   }
 }
 
