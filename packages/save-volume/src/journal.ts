@@ -91,6 +91,37 @@ export async function readRecord(
   };
 }
 
+/** A journal and how to read it. */
+export interface Journal {
+  readonly device: BlockDevice;
+  readonly blockSize: number;
+  readonly journal: { readonly start: number; readonly blocks: number };
+  readonly seed: number;
+}
+
+/** Bytes of the journal looked through with one read. */
+const SCAN_BYTES = 1 << 20;
+
+/**
+ * Every whole record of this store that starts at journal block `from` or later, whatever its
+ * sequence: also those that a checkpoint has left behind.
+ */
+export async function* recordsFrom(where: Journal, from: number): AsyncGenerator<JournalRecord> {
+  const { device, blockSize, journal, seed } = where;
+  const step = Math.max(1, Math.floor(SCAN_BYTES / blockSize));
+  for (let first = from; first < journal.blocks; first += step) {
+    const bytes = new Uint8Array(Math.min(step, journal.blocks - first) * blockSize);
+    await device.readInto(bytes, (journal.start + first) * blockSize);
+    const view = viewOf(bytes);
+    for (let at = 0; at < bytes.length; at += blockSize) {
+      if (view.getUint32(at + JOURNAL_HEADER.at.magic, true) !== JOURNAL_MAGIC) continue;
+      const block = first + at / blockSize;
+      const record = await readRecord(device, blockSize, journal, block, seed);
+      if (record !== undefined) yield record;
+    }
+  }
+}
+
 /** Refuses to go on from a journal that contradicts the superblock (S3, and damage at rest). */
 export function journalDamaged(detail: string): StorageError {
   return new StorageError(

@@ -20,7 +20,7 @@ import { blockChecksum } from './batch.js';
 import { BlockMap, readEntry } from './block-map.js';
 import { GROUPS_CHAIN, OBJECTS_CHAIN, readChain } from './chain.js';
 import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
-import { type JournalRecord, journalDamaged, readRecord } from './journal.js';
+import { type JournalRecord, journalDamaged, readRecord, recordsFrom } from './journal.js';
 import { decodeObjects } from './objects.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
@@ -147,6 +147,21 @@ class Replay {
       await this.#apply(record.body);
       this.records += 1;
       record = next;
+    }
+    await this.#assertEnd();
+  }
+
+  /** V1: a record further on proves that the one at the head was durable, and is damaged now. */
+  async #assertEnd(): Promise<void> {
+    const { journalStart, journalBlocks, epoch } = this.#superblock;
+    const journal = { start: journalStart, blocks: journalBlocks };
+    const size = { device: this.#device, blockSize: this.#blockSize, journal, seed: this.seed };
+    for await (const record of recordsFrom(size, this.head + 1)) {
+      if (record.epoch === epoch && record.sequence > this.sequence) {
+        throw journalDamaged(
+          `record ${this.sequence} is not there, but ${record.sequence} is (V1)`,
+        );
+      }
     }
   }
 

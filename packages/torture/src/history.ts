@@ -59,7 +59,7 @@ export interface HistoryOptions {
   readonly onSnapshots?: (volume: string, state: 'just made' | 'uncertain') => void;
 }
 
-/** Runs operations on a session. */
+/** Runs operations on a session, told to and compared with a model. */
 export class History {
   session: Session;
   /** Operations done. */
@@ -162,11 +162,22 @@ export class History {
       const space = this.#space();
       work.push(this.#random.chance(0.75) ? this.write(space) : this.flush(space));
     }
+    for (let left = this.#random.below(3); left > 0; left--) work.push(this.#readSnapshot());
     if (this.#random.chance(0.3)) work.push(this.#createSnapshot());
     if (this.#random.chance(0.2)) work.push(this.#createBranch());
     const results = await Promise.allSettled(work);
     this.#bursting = false;
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** A snapshot reads the same whatever goes on meanwhile (R4). */
+  async #readSnapshot(): Promise<void> {
+    const there = this.#model.snapshots().filter(({ presence }) => presence === 'there');
+    if (there.length === 0 || this.broken) return;
+    const { name, parent } = this.#random.pick(there);
+    const ids = await this.session.readSnapshot(name, parent);
+    const complaint = this.#model.complainOfSnapshot(name, ids);
+    if (complaint !== undefined) throw new Violation(`read amid writes: ${complaint}`);
   }
 
   async #zero(space: string): Promise<void> {

@@ -148,17 +148,19 @@ export class Session {
   }
 
   async deleteSnapshot(name: string, volume: string): Promise<void> {
-    const found = this.#volume(volume);
-    const record = found.snapshots.find(({ attributes }) => nameOf(attributes) === name);
-    if (record === undefined) throw new Error(`${name} is not listed`);
-    await found.deleteSnapshot(record.id);
+    await this.#volume(volume).deleteSnapshot(this.#snapshotId(name, volume));
+  }
+
+  /** The write in each sector of a snapshot. */
+  readSnapshot(name: string, volume: string): Promise<Int32Array> {
+    return readAll(this.#volume(volume).openSnapshot(this.#snapshotId(name, volume)));
   }
 
   async createBranch(name: string, snapshot: string, volume: string): Promise<void> {
-    const found = this.#volume(volume);
-    const record = found.snapshots.find(({ attributes }) => nameOf(attributes) === snapshot);
-    if (record === undefined) throw new Error(`${snapshot} is not listed`);
-    const base = { volume: found.id, snapshot: record.id };
+    const base = {
+      volume: this.#volume(volume).id,
+      snapshot: this.#snapshotId(snapshot, volume),
+    };
     const { id } = await createBranch(this.save, base, { name });
     await this.#openBranch(id);
   }
@@ -169,6 +171,13 @@ export class Session {
     await branch.close();
     this.#branches.delete(name);
     await deleteBranch(this.save, branch.id);
+  }
+
+  #snapshotId(name: string, volume: string): number {
+    const { snapshots } = this.#volume(volume);
+    const record = snapshots.find(({ attributes }) => nameOf(attributes) === name);
+    if (record === undefined) throw new Error(`${name} is not listed`);
+    return record.id;
   }
 
   #volume(name: string): ProductionVolume {
