@@ -26,8 +26,15 @@ export interface Slab {
 /** The slabs of one server. The one freed last is taken first: it is still in the CPU's cache. */
 export class SlabPool {
   readonly #free: Slab[] = [];
+  #lent = 0;
+
+  /** Slabs in use now; those of a connection that broke are forgotten, not given back. */
+  get lent(): number {
+    return this.#lent;
+  }
 
   take(): Slab {
+    this.#lent += 1;
     const slab = this.#free.pop();
     if (slab !== undefined) return slab;
     const bytes = Buffer.alloc(SLAB_BYTES);
@@ -36,6 +43,7 @@ export class SlabPool {
   }
 
   give(slab: Slab): void {
+    this.#lent -= 1;
     slab.used = 0;
     if (this.#free.length < MAX_FREE) this.#free.push(slab);
   }
