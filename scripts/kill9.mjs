@@ -47,6 +47,8 @@ const IN_FLIGHT = 6;
 const SNAPSHOTS_MAX = 5;
 const BRANCHES_MAX = 3;
 const FAULTS_SHOWN = 12;
+/** A cycle takes a fraction of a second; one that takes this long hangs (R21). */
+const CYCLE_MS = 60_000;
 
 const rng = random(Number(values.seed));
 const history = new History();
@@ -126,17 +128,19 @@ async function verifySnapshot(name, snapshot) {
 /** One connection's load until `over.yes`; what is unanswered then stays unknown. */
 async function load(name, over) {
   const device = devices.get(name);
-  const client = await connectNbd(nbdSocket(store), name);
+  let client;
   const worker = async () => {
     while (!over.yes) await step(device, client);
   };
   try {
+    client = await connectNbd(nbdSocket(store), name);
     await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
   } catch (error) {
     // The daemon was killed beneath us, as planned. Any other end is a finding.
-    if (!(error instanceof NbdGone) || !over.yes) throw error;
+    const isKill = error instanceof NbdGone || error.syscall === 'connect';
+    if (!isKill || !over.yes) throw error;
   } finally {
-    client.destroy();
+    client?.destroy();
   }
 }
 
@@ -274,6 +278,10 @@ const busy = new Set();
 
 async function cycle() {
   const daemon = await startDaemon(store);
+  const hung = setTimeout(() => {
+    faults.push(`no progress for ${CYCLE_MS} ms; the daemon said:\n${daemon.said()}`);
+    daemon.kill();
+  }, CYCLE_MS);
   try {
     await verify();
     if (faults.length > 0) return;
@@ -295,6 +303,7 @@ async function cycle() {
     await daemon.kill();
     await running;
   } finally {
+    clearTimeout(hung);
     await daemon.kill();
   }
 }
