@@ -98,7 +98,7 @@ export class Transmission {
   /** New requests are answered ESHUTDOWN. */
   #draining = false;
   #finishing = false;
-  /** The peer is still sending: what it sends is passed over until it leaves, or it loses replies. */
+  /** The peer is still sending; to hang up now would lose it its last replies. */
   #lingering = false;
   /** The stream is gone. */
   #closed = false;
@@ -386,7 +386,7 @@ export class Transmission {
     }
   }
 
-  /** One reply for all of it: its header says that there was no error, so all must be read first. */
+  /** One reply for all of it: the header says that no error occurred, so all is read first. */
   async #readWhole(request: RequestHeader, charge: number): Promise<void> {
     const { blockSize } = this.#device;
     const { cookieHigh, cookieLow, offset, length } = request;
@@ -642,7 +642,7 @@ export class Transmission {
 
   // ---- answers
 
-  /** The 16 bytes that say "done". Also where structured replies were agreed: only READ needs them. */
+  /** The 16 bytes that say "done". With structured replies too: only READ must use those. */
   #succeed(cookieHigh: number, cookieLow: number, charge: number): void {
     const slab = this.#outbound.reserve(LENGTH.simpleReply);
     const at = slab.used - LENGTH.simpleReply;
