@@ -11,6 +11,7 @@
  *   --snapshots N   length of the queue for the oldest snapshot's row (default 50)
  *   --only TEXT     only the rows whose name holds the text
  *   --dir DIR       where images and sockets live (default: a new directory in the system's)
+ *   --profile DIR   leaves a CPU profile of our daemon there
  *   --json FILE     every measurement, for programs
  *   --markdown FILE the table, with the machine it was measured on
  */
@@ -36,6 +37,7 @@ const { values: options } = parseArgs({
     snapshots: { type: 'string', default: '50' },
     only: { type: 'string', default: '' },
     dir: { type: 'string' },
+    profile: { type: 'string' },
     json: { type: 'string' },
     markdown: { type: 'string' },
   },
@@ -65,7 +67,7 @@ try {
   const image = join(directory, 'image.img');
   await makeImage(image, size);
   const snapshots = Number(options.snapshots);
-  const ours = await startOurs(directory, { image, snapshots });
+  const ours = await startOurs(directory, { image, snapshots, profile: options.profile });
   started.push(ours);
   const peers = await startPeers(join(directory, 'peers'), { image });
   started.push(peers);

@@ -68,14 +68,14 @@ export const ROWS = [
   row(
     'branch, rewrites, depth 64',
     small('randwrite', 64, { bytes: 64 * MIB }),
-    'ours: new branch',
+    'ours: newest branch',
     ['qemu-nbd qcow2 overlay'],
     ['nbdkit cow'],
   ),
   row(
     'branch, random read, depth 64',
     small('randread', 64),
-    'ours: branch',
+    'ours: newest branch',
     [PLAIN, 0.8],
     ['qemu-nbd qcow2 overlay'],
   ),

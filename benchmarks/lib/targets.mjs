@@ -43,9 +43,9 @@ async function warm(path) {
  * Our daemon, with a volume without snapshots (`plain`), one with a growing number of them
  * (`prod`), and a branch that is made anew before each measurement of new writes.
  * @param {string} directory
- * @param {{ image: string, snapshots: number }} options
+ * @param {{ image: string, snapshots: number, profile?: string }} options profile: a directory
  */
-export async function startOurs(directory, { image, snapshots }) {
+export async function startOurs(directory, { image, snapshots, profile }) {
   const store = join(directory, 'store');
   await pal(store, 'init', store);
   for (const name of ['plain', 'prod']) {
@@ -55,10 +55,12 @@ export async function startOurs(directory, { image, snapshots }) {
     await warm(path);
   }
   let log = '';
-  const daemon = await startDaemon(store, { log: (text) => (log += text) });
+  const nodeArgs = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const daemon = await startDaemon(store, { nodeArgs, log: (text) => (log += text) });
   const { pid } = daemon;
   const at = (name) => () => ({ uri: nbdUri(store, name), pid });
-  let round = 0;
+  let taken = 0;
+  let branches = 0;
   await growQueue(store, snapshots);
   await control.createBranch(store, 'prod/b0', 'prod@q1');
   return {
@@ -69,24 +71,24 @@ export async function startOurs(directory, { image, snapshots }) {
       'ours: first writes': {
         at: at('prod'),
         async prepare() {
-          round += 1;
-          await control.createSnapshot(store, `prod@r${round}`);
+          taken += 1;
+          await control.createSnapshot(store, `prod@r${taken}`);
         },
       },
       'ours: oldest snapshot': { at: at('prod@q1') },
       'ours: youngest snapshot': { at: at(`prod@q${snapshots}`) },
-      'ours: branch': { at: at('prod/b0') },
       'ours: new branch': {
-        at: () => at(`prod/b${round}`)(),
+        at: () => at(`prod/b${branches}`)(),
         async prepare() {
-          round += 1;
-          await control.createBranch(store, `prod/b${round}`, 'prod@q1');
+          branches += 1;
+          await control.createBranch(store, `prod/b${branches}`, 'prod@q1');
         },
       },
+      'ours: newest branch': { at: () => at(`prod/b${branches}`)() },
     },
     async stop() {
       await daemon.stop();
-      if (/error/i.test(log)) console.error(`the daemon said:\n${log}`);
+      if (/^\S+Z (?:warn|error) /m.test(log)) console.error(`the daemon said:\n${log}`);
     },
   };
 }

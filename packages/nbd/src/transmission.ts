@@ -485,18 +485,25 @@ export class Transmission {
     if (whole && slab === undefined) write.complete = true;
     write.pending += 1;
     this.#jobs += 1;
-    completion
-      .catch((error: unknown) => write.fail(error))
-      .then(() => {
-        write.pending -= 1;
-        if (slab !== undefined) this.#inbound.release(slab);
-        if (write.complete && write.pending === 0) this.#finishWrite(write);
-        if (write.waiting) {
-          write.waiting = false;
-          this.#pump();
-        }
-        this.#jobDone();
-      });
+    completion.then(
+      () => this.#stored(write, slab),
+      (error: unknown) => {
+        write.fail(error);
+        this.#stored(write, slab);
+      },
+    );
+  }
+
+  /** The device has finished a piece, well or not. */
+  #stored(write: IncomingWrite, slab: Slab | undefined): void {
+    write.pending -= 1;
+    if (slab !== undefined) this.#inbound.release(slab);
+    if (write.complete && write.pending === 0) this.#finishWrite(write);
+    if (write.waiting) {
+      write.waiting = false;
+      this.#pump();
+    }
+    this.#jobDone();
   }
 
   #finishWrite(write: IncomingWrite): void {
