@@ -32,7 +32,8 @@ await write(disk, 'the first text');
 const prod = await createProductionVolume(save, disk, { name: 'prod' });
 
 const monday = await prod.createSnapshot({ name: 'monday' });
-await write(prod.device, 'the second text'); // copies the old block out first
+await write(prod.device, 'the second text'); // held until the old block is saved
+await prod.device.flush(); // saves the old block, then overwrites it: durable, in that order
 
 const past = prod.openSnapshot(monday.id);
 const base = { volume: prod.id, snapshot: monday.id };

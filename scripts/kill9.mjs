@@ -117,12 +117,20 @@ async function verifySnapshot(name, snapshot) {
   const sum = digest(bytes);
   if (snapshot.sum === undefined) {
     snapshot.content = parse(bytes, 0, history);
-    faults.push(...snapshotFaults(snapshot.content, snapshot.before, name));
+    faults.push(...snapshotFaults(snapshot.content, possible(snapshot.before), name));
     snapshot.sum = sum;
     snapshot.before = undefined;
   } else if (snapshot.sum !== sum) {
     faults.push(`${name} changed: its sha256 was ${snapshot.sum} and is ${sum}`);
   }
+}
+
+/** What a snapshot may hold, seen from before the recovery of production is taken note of. */
+function possible(before) {
+  if (before.afterCrash !== true) return before;
+  const { surviving } = devices.get('prod');
+  const visible = before.visible.map((list, s) => [...list, ...surviving[s]]);
+  return { ...before, visible, recent: [] };
 }
 
 /** One connection's load until `over.yes`; what is unanswered then stays unknown. */
@@ -182,7 +190,7 @@ async function command(over) {
   if (choice === undefined) return;
   unsettled.push(choice);
   try {
-    await choice.run();
+    await choice.run(over);
   } catch (error) {
     if (over.yes) return;
     throw error;
@@ -241,11 +249,13 @@ function planSnapshot() {
     kind: 'create-snapshot',
     name,
     snapshot,
-    // Now and then by the command line, which may find no daemon and open the store itself.
-    run: () =>
-      rng.chance(0.1)
-        ? pal(store, 'snapshot', 'create', name)
-        : control.createSnapshot(store, name),
+    // Now and then by the command line. When the daemon dies before it is asked, the command opens the
+    // store itself: then the snapshot is of what survived, not of what was visible.
+    run: async (over) => {
+      if (!rng.chance(0.1)) return control.createSnapshot(store, name);
+      await pal(store, 'snapshot', 'create', name);
+      if (over.yes) before.afterCrash = true;
+    },
     settle: () => {
       snapshots.set(name, snapshot);
       done.snapshots += 1;
