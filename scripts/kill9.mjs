@@ -117,7 +117,9 @@ async function verifySnapshot(name, snapshot) {
   const sum = digest(bytes);
   if (snapshot.sum === undefined) {
     snapshot.content = parse(bytes, 0, history);
-    faults.push(...snapshotFaults(snapshot.content, possible(snapshot.before), name));
+    faults.push(
+      ...snapshotFaults(snapshot.content, possible(snapshot.before), `${name} (${snapshot.told})`),
+    );
     snapshot.sum = sum;
     snapshot.before = undefined;
   } else if (snapshot.sum !== sum) {
@@ -130,7 +132,7 @@ function possible(before) {
   if (before.afterCrash !== true) return before;
   const { surviving } = devices.get('prod');
   const visible = before.visible.map((list, s) => [...list, ...surviving[s]]);
-  return { ...before, visible, recent: [] };
+  return { ...before, visible };
 }
 
 /** One connection's load until `over.yes`; what is unanswered then stays unknown. */
@@ -163,11 +165,11 @@ async function step(device, client) {
     device.flushed(invoke);
     done.flushes += 1;
   } else if (kind < 22) {
-    const newest = history.lastId;
+    const since = { lastId: history.lastId, recent: device.recent };
     const before = device.visible.slice(first, first + count).map((list) => [...list]);
     const read = parse(await client.read(first * SECTOR, count * SECTOR), first, history);
     read.forEach((sector, i) => {
-      const fault = allow(sector, before[i], first + i, `a read of ${device.name}`, newest);
+      const fault = allow(sector, before[i], first + i, `a read of ${device.name}`, since);
       if (fault !== undefined) faults.push(fault);
     });
     done.reads += 1;
@@ -252,7 +254,13 @@ function planSnapshot() {
     // Now and then by the command line. When the daemon dies before it is asked, the command opens the
     // store itself: then the snapshot is of what survived, not of what was visible.
     run: async (over) => {
-      if (!rng.chance(0.1)) return control.createSnapshot(store, name);
+      if (!rng.chance(0.1)) {
+        snapshot.told = 'by the API, unanswered';
+        await control.createSnapshot(store, name);
+        snapshot.told = `by the API, answered ${over.yes ? 'after' : 'before'} the kill`;
+        return;
+      }
+      snapshot.told = 'by the command line';
       await pal(store, 'snapshot', 'create', name);
       if (over.yes) before.afterCrash = true;
     },

@@ -54,11 +54,12 @@ export function nbdUri(store, name) {
 }
 
 /**
- * Starts `pal serve` and resolves when both its sockets take connections.
+ * Starts `pal serve` and resolves when both its sockets take connections. `nodeArgs` are for Node,
+ * as `--cpu-prof`.
  * @param {string} store
  */
-export async function startDaemon(store, { args = [], log } = {}) {
-  const argv = [PAL, 'serve', '--store', store, ...args];
+export async function startDaemon(store, { args = [], nodeArgs = [], log } = {}) {
+  const argv = [...nodeArgs, PAL, 'serve', '--store', store, ...args];
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const hear = (bytes) => {

@@ -6,10 +6,10 @@
  *   S2  Bytes of a region that were not filled are never sent.
  */
 
-/** The largest piece of payload that is moved at once; larger requests are carried out in pieces. */
+/** The largest payload that is moved at once; larger requests are carried out in pieces. */
 export const PIECE = 262_144;
-/** A piece and the longest header before it. */
-const SLAB_BYTES = PIECE + 64;
+/** A piece with its header, or 64 replies of 4 KiB with theirs: what a busy client has at once. */
+const SLAB_BYTES = PIECE + 4096;
 /** Slabs kept for reuse, 16 MiB; a busier moment allocates. */
 const MAX_FREE = 64;
 

@@ -54,7 +54,7 @@ const CASES: [string, { type: number; offset?: number; length: number }[]][] = [
 
 test.each(
   CASES.flatMap(([name, requests]) => [
-    { name, requests, when: 'at once', delay: () => undefined },
+    { name, requests, when: 'at once', delay: (): undefined => undefined },
     { name, requests, when: 'later', delay: (): Promise<void> => settle(1) },
   ]),
 )('$name, answered $when, leave nothing behind', async ({ requests, delay }) => {
