@@ -100,7 +100,7 @@ export async function openStore(
   try {
     const device = await environment.files.open(path, FILE_BLOCK);
     try {
-      const save = await openSaveVolume(device).catch((error) => {
+      const save = await openSaveVolume(device, { turn: environment.turn }).catch((error) => {
         throw explained(path, error);
       });
       return await createLocalStore(directory, environment, options.clientsOf ?? (() => []), {

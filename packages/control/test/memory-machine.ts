@@ -116,6 +116,7 @@ export function createMemoryMachine(): MemoryMachine {
           timers.add(work);
           return () => timers.delete(work);
         },
+        turn: () => Promise.resolve(),
         random(length) {
           random += 1;
           return new Uint8Array(length).fill(random);
