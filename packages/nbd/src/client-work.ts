@@ -1,6 +1,6 @@
 /**
- * ClientWork: what the carriers of requests (reads, writes, ranges) share with the session they work
- * for: the device, the answers, and the count of what is still under way.
+ * ClientWork: what the carriers of requests (reads, writes, ranges) share with the session they
+ * work for: the device, the answers, and the count of what is still under way.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 import { COMMAND_FLAG, type Cookie } from '@palimpsest/nbd-codec';

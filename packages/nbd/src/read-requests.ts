@@ -1,5 +1,5 @@
 /**
- * ReadRequests: READ, from one sector to 64 MiB. Small reads go straight into the slab that is sent;
+ * ReadRequests: READ, from one sector to 64 MiB. Small reads go straight into the slab that leaves;
  * large ones are carried out in pieces, each a chunk of its own where the client can take chunks.
  *   R1  A reply's header is written only when its data is there: an error is never half a reply.
  *   R2  Bytes around an odd range are read, being whole blocks, but never sent.
