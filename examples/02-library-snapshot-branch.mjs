@@ -2,7 +2,6 @@
  * The engine as a library, in memory: a production volume, a snapshot before a change, and a branch
  * to try something on. Any two BlockDevices would do in place of the memory devices.
  */
-import { randomBytes } from 'node:crypto';
 import { createMemoryDevice } from '@palimpsest/block-device';
 import { createProductionVolume } from '@palimpsest/ro-snapshot';
 import { createBranch, openBranch } from '@palimpsest/rw-snapshot';
@@ -25,7 +24,7 @@ const expect = (actual, expected) => {
 
 // A store: one save volume for the old blocks, the branch blocks and all metadata ...
 const saveDevice = createMemoryDevice({ size: 64 << 20 });
-await formatSaveVolume(saveDevice, { random: randomBytes });
+await formatSaveVolume(saveDevice);
 const save = await openSaveVolume(saveDevice);
 // ... and a production volume, which stays the plain disk it was.
 const disk = createMemoryDevice({ size: 16 << 20 });
@@ -33,7 +32,8 @@ await write(disk, 'the first text');
 const prod = await createProductionVolume(save, disk, { name: 'prod' });
 
 const monday = await prod.createSnapshot({ name: 'monday' });
-await write(prod.device, 'the second text'); // copies the old block out first
+await write(prod.device, 'the second text'); // held until the old block is saved
+await prod.device.flush(); // saves the old block, then overwrites it: durable, in that order
 
 const past = prod.openSnapshot(monday.id);
 const base = { volume: prod.id, snapshot: monday.id };

@@ -47,6 +47,8 @@ const IN_FLIGHT = 6;
 const SNAPSHOTS_MAX = 5;
 const BRANCHES_MAX = 3;
 const FAULTS_SHOWN = 12;
+/** A cycle takes a fraction of a second; one that takes this long hangs (R21). */
+const CYCLE_MS = 60_000;
 
 const rng = random(Number(values.seed));
 const history = new History();
@@ -115,7 +117,9 @@ async function verifySnapshot(name, snapshot) {
   const sum = digest(bytes);
   if (snapshot.sum === undefined) {
     snapshot.content = parse(bytes, 0, history);
-    faults.push(...snapshotFaults(snapshot.content, snapshot.before, name));
+    faults.push(
+      ...snapshotFaults(snapshot.content, possible(snapshot.before), `${name} (${snapshot.told})`),
+    );
     snapshot.sum = sum;
     snapshot.before = undefined;
   } else if (snapshot.sum !== sum) {
@@ -123,20 +127,30 @@ async function verifySnapshot(name, snapshot) {
   }
 }
 
+/** What a snapshot may hold, seen from before the recovery of production is taken note of. */
+function possible(before) {
+  if (before.afterCrash !== true) return before;
+  const { surviving } = devices.get('prod');
+  const visible = before.visible.map((list, s) => [...list, ...surviving[s]]);
+  return { ...before, visible };
+}
+
 /** One connection's load until `over.yes`; what is unanswered then stays unknown. */
 async function load(name, over) {
   const device = devices.get(name);
-  const client = await connectNbd(nbdSocket(store), name);
+  let client;
   const worker = async () => {
     while (!over.yes) await step(device, client);
   };
   try {
+    client = await connectNbd(nbdSocket(store), name);
     await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
   } catch (error) {
     // The daemon was killed beneath us, as planned. Any other end is a finding.
-    if (!(error instanceof NbdGone) || !over.yes) throw error;
+    const isKill = error instanceof NbdGone || error.syscall === 'connect';
+    if (!isKill || !over.yes) throw error;
   } finally {
-    client.destroy();
+    client?.destroy();
   }
 }
 
@@ -151,11 +165,11 @@ async function step(device, client) {
     device.flushed(invoke);
     done.flushes += 1;
   } else if (kind < 22) {
-    const newest = history.lastId;
+    const since = { lastId: history.lastId, recent: device.recent };
     const before = device.visible.slice(first, first + count).map((list) => [...list]);
     const read = parse(await client.read(first * SECTOR, count * SECTOR), first, history);
     read.forEach((sector, i) => {
-      const fault = allow(sector, before[i], first + i, `a read of ${device.name}`, newest);
+      const fault = allow(sector, before[i], first + i, `a read of ${device.name}`, since);
       if (fault !== undefined) faults.push(fault);
     });
     done.reads += 1;
@@ -178,7 +192,7 @@ async function command(over) {
   if (choice === undefined) return;
   unsettled.push(choice);
   try {
-    await choice.run();
+    await choice.run(over);
   } catch (error) {
     if (over.yes) return;
     throw error;
@@ -237,11 +251,19 @@ function planSnapshot() {
     kind: 'create-snapshot',
     name,
     snapshot,
-    // Now and then by the command line, which may find no daemon and open the store itself.
-    run: () =>
-      rng.chance(0.1)
-        ? pal(store, 'snapshot', 'create', name)
-        : control.createSnapshot(store, name),
+    // Now and then by the command line. When the daemon dies before it is asked, the command opens the
+    // store itself: then the snapshot is of what survived, not of what was visible.
+    run: async (over) => {
+      if (!rng.chance(0.1)) {
+        snapshot.told = 'by the API, unanswered';
+        await control.createSnapshot(store, name);
+        snapshot.told = `by the API, answered ${over.yes ? 'after' : 'before'} the kill`;
+        return;
+      }
+      snapshot.told = 'by the command line';
+      await pal(store, 'snapshot', 'create', name);
+      if (over.yes) before.afterCrash = true;
+    },
     settle: () => {
       snapshots.set(name, snapshot);
       done.snapshots += 1;
@@ -274,6 +296,10 @@ const busy = new Set();
 
 async function cycle() {
   const daemon = await startDaemon(store);
+  const hung = setTimeout(() => {
+    faults.push(`no progress for ${CYCLE_MS} ms; the daemon said:\n${daemon.said()}`);
+    daemon.kill();
+  }, CYCLE_MS);
   try {
     await verify();
     if (faults.length > 0) return;
@@ -295,6 +321,7 @@ async function cycle() {
     await daemon.kill();
     await running;
   } finally {
+    clearTimeout(hung);
     await daemon.kill();
   }
 }

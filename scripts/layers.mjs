@@ -60,7 +60,11 @@ const EFFECTS = [
   { name: 'setImmediate', pattern: /\bsetImmediate\b/g, instead: 'await a promise' },
   { name: 'process', pattern: /(?<![.\w$])process\s*\.\s*\w/g, instead: 'leave it to the apps' },
   { name: 'crypto', pattern: /(?<![.\w$])crypto\s*\.\s*\w/g, instead: 'take a generator' },
-  { name: 'fetch', pattern: /(?<![.\w$])fetch\s*\(/g, instead: 'leave it to an adapter' },
+  {
+    name: 'fetch',
+    pattern: /(?:\bawait|\breturn|[=(,])\s*fetch\s*\(/g,
+    instead: 'leave it to an adapter',
+  },
   { name: 'console', pattern: /(?<![.\w$])console\s*\.\s*\w/g, instead: 'take a logger' },
 ];
 

@@ -119,6 +119,17 @@ test('write-zeroes counts as a write of zeros', () => {
   expect(parse(payload(zero, 0, 1), 0, history)[0]?.write).toBeUndefined();
 });
 
+test('zeros written while a read or a snapshot is under way are allowed', () => {
+  const { device, history, done, send, sector0 } = world();
+  done(0);
+  const may = [...(device.visible[0] ?? [])];
+  const since = { lastId: history.lastId, recent: device.recent };
+  expect(allow(sector0()[0] ?? {}, may, 0, 'read', since)).toMatch(/holds zeros/);
+  send(0, 1, true);
+  expect(allow(sector0()[0] ?? {}, may, 0, 'read', since)).toBeUndefined();
+  expect(allow(sector0()[0] ?? {}, may, 1, 'read', since)).toMatch(/holds zeros/);
+});
+
 test('M4 a snapshot is one instant', () => {
   const { device, history, done, send, answer } = world();
   const before = {

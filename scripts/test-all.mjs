@@ -39,6 +39,8 @@ const STEPS = [
     ],
   },
   { name: 'tarballs', command: ['node', 'scripts/pack-check.mjs'] },
+  { name: 'kill-9', command: ['node', 'scripts/kill9.mjs', '--cycles', '10', '--seed', '1'] },
+  { name: 'examples', command: ['node', 'examples/run-all.mjs', '--library'] },
 ];
 
 /** Runs one command with the workspace's binaries on the path; true when it exits with 0. */

@@ -41,7 +41,7 @@ const BANNED = [
   { pattern: /\b(?:FIXME|XXX|TODO|HACK)\b/g, comments: true, instead: 'do it, or write an issue' },
   { pattern: /\bclass\s+(?:Base|Abstract)[A-Z]\w*/g, instead: 'an interface and a function' },
   {
-    pattern: /\bclass\s+\w+(?:Manager|Helper|Util)s?\b/g,
+    pattern: /\bclass\s+\w+(?:Manager|Util)s?\b/g,
     instead: 'a name that says what it does',
   },
   { pattern: /\bexport\s*\*\s*from\b/g, instead: 're-export by name' },

@@ -45,17 +45,21 @@ export function pal(store, ...args) {
 /** The NBD socket of a store. */
 export const nbdSocket = (store) => join(store, 'nbd.sock');
 
+/** The socket of the control API. */
+const controlSocket = (store) => join(store, 'control.sock');
+
 /** The URI of an export, as libnbd and qemu take it. */
 export function nbdUri(store, name) {
   return `nbd+unix:///${name}?socket=${nbdSocket(store)}`;
 }
 
 /**
- * Starts `pal serve` and resolves when the NBD socket takes connections.
+ * Starts `pal serve` and resolves when both its sockets take connections. `nodeArgs` are for Node,
+ * as `--cpu-prof`.
  * @param {string} store
  */
-export async function startDaemon(store, { args = [], log } = {}) {
-  const argv = [PAL, 'serve', '--store', store, ...args];
+export async function startDaemon(store, { args = [], nodeArgs = [], log } = {}) {
+  const argv = [...nodeArgs, PAL, 'serve', '--store', store, ...args];
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const hear = (bytes) => {
@@ -94,7 +98,7 @@ export async function startDaemon(store, { args = [], log } = {}) {
   };
   for (const start = performance.now(); ; ) {
     if (gone) throw new Error(`the daemon did not start; it said:\n${said}`);
-    if (await accepts(nbdSocket(store))) return daemon;
+    if ((await accepts(nbdSocket(store))) && (await accepts(controlSocket(store)))) return daemon;
     if (performance.now() - start > READY_MS) {
       await daemon.kill();
       throw new Error(`no ${nbdSocket(store)} after ${READY_MS} ms; the daemon said:\n${said}`);
@@ -126,7 +130,7 @@ async function api(store, method, path, body) {
     ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
   };
   return new Promise((resolve, reject) => {
-    const options = { socketPath: join(store, 'control.sock'), method, path, headers };
+    const options = { socketPath: controlSocket(store), method, path, headers };
     const outgoing = request(options, async (response) => {
       try {
         let answer = '';

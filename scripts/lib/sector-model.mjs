@@ -109,13 +109,26 @@ function without(list, write) {
   return list.filter((other) => other.answer >= write.invoke);
 }
 
-/** Why a sector may not read so; undefined when it may. */
-export function allow(sector, candidates, index, where, newerThan = Infinity) {
+/**
+ * Why a sector may not read so; undefined when it may. With `since`, writes that were sent after it
+ * are allowed too, zeros among them, which do not say their id.
+ * @param {Sector} sector
+ * @param {readonly Write[]} candidates
+ * @param {number} index
+ * @param {string} where
+ * @param {{ lastId: number, recent: DeviceModel['recent'] }} [since]
+ */
+export function allow(sector, candidates, index, where, since) {
   if (sector.fault !== undefined) return `${where}: sector ${index}: ${sector.fault}`;
   const { write } = sector;
   if (write === undefined) {
     if (candidates.some(({ zero }) => zero)) return undefined;
-  } else if (candidates.includes(write) || write.id > newerThan) return undefined;
+    const isNewZero = (each) =>
+      each.write.zero && each.write.id > since.lastId && covers(each, index);
+    if (since?.recent.some(isNewZero)) return undefined;
+  } else if (candidates.includes(write) || write.id > (since?.lastId ?? Infinity)) {
+    return undefined;
+  }
   const holds = write === undefined ? 'zeros' : `write ${write.id} of ${write.device}`;
   const may = candidates.map(({ id, zero }) => (zero ? `zeros (${id})` : id)).join(', ');
   return `${where}: sector ${index} holds ${holds}; it may hold ${may}`;
@@ -125,17 +138,18 @@ export function allow(sector, candidates, index, where, newerThan = Infinity) {
  * What a snapshot may hold: `before` is what was visible when it was asked for. Checks M1 for writes
  * that were under way meanwhile, and M4.
  * @param {readonly Sector[]} content
- * @param {{ visible: Write[][], lastId: number, recent: DeviceModel['recent'] }} before
+ * @param {{ visible: Write[][], lastId: number, recent: DeviceModel['recent'], afterCrash?: boolean }} before
  */
 export function snapshotFaults(content, before, where) {
   const faults = [];
   let latest = -1;
   for (let s = 0; s < content.length; s++) {
-    const fault = allow(content[s], before.visible[s], s, where, before.lastId);
+    const fault = allow(content[s], before.visible[s], s, where, before);
     if (fault !== undefined) faults.push(fault);
     latest = Math.max(latest, content[s].write?.invoke ?? -1);
   }
-  for (const { write, first, count } of before.recent) {
+  // What survived a crash is any subset of what was not flushed: no instant.
+  for (const { write, first, count } of before.afterCrash === true ? [] : before.recent) {
     if (write.answer >= latest) continue;
     for (let s = first; s < first + count; s++) {
       const held = content[s].write;

@@ -7,7 +7,8 @@
  *   G2  Who came first goes first among those who exclude each other, so nobody starves.
  *   G3  A flush covers every change that was done before it was asked for; those asked for while
  *       one is under way share the next.
- *   G4  Nothing here allocates, or makes a promise, for a whole-block change that is done at once.
+ *   G4  Nothing here allocates, or makes a promise, for a whole-block change that is done at once;
+ *       one that goes on costs one promise and one claim.
  */
 import type { BlockDevice, Completion, ZeroOptions } from '@palimpsest/block-device';
 
@@ -17,9 +18,8 @@ interface Claim {
   readonly end: number;
   /** True for merges, which bear no other change on their blocks. */
   readonly exclusive: boolean;
-  /** Opens when the claim is given up. */
-  readonly gone: Promise<void>;
-  readonly give: () => void;
+  /** Called when the claim is given up. Most claims are never waited for. */
+  waiters: (() => void)[] | undefined;
 }
 
 const gates = new WeakMap<BlockDevice, DeviceGate>();
@@ -144,33 +144,35 @@ export class DeviceGate {
     const before: Promise<void>[] = [];
     for (const claim of this.#claims) {
       const overlaps = claim.start < end && start < claim.end;
-      if (overlaps && (exclusive || claim.exclusive)) before.push(claim.gone);
+      if (overlaps && (exclusive || claim.exclusive)) before.push(gone(claim));
     }
     if (before.length > 0) {
       const claim = this.#claim(start, end, exclusive);
-      return Promise.all(before)
-        .then(work)
-        .finally(() => this.#give(claim));
+      return this.#giveAfter(Promise.all(before).then(work), claim);
     }
     // Nothing else can run before `work` returns, so a claim is needed only if it goes on after.
     const completion = work();
     if (completion === undefined) return undefined;
-    const claim = this.#claim(start, end, exclusive);
-    return completion.finally(() => this.#give(claim));
+    return this.#giveAfter(completion, this.#claim(start, end, exclusive));
   }
 
   /** Remembers a whole-block change under way, so that a merge waits for it. */
   #track(completion: Promise<void>, position: number, length: number): Promise<void> {
-    const claim = this.#claim(position, position + length, false);
-    return completion.finally(() => this.#give(claim));
+    return this.#giveAfter(completion, this.#claim(position, position + length, false));
+  }
+
+  #giveAfter(work: Promise<void>, claim: Claim): Promise<void> {
+    return work.then(
+      () => this.#give(claim),
+      (error: unknown) => {
+        this.#give(claim);
+        throw error;
+      },
+    );
   }
 
   #claim(start: number, end: number, exclusive: boolean): Claim {
-    let give = () => {};
-    const gone = new Promise<void>((resolve) => {
-      give = resolve;
-    });
-    const claim = { start, end, exclusive, gone, give };
+    const claim = { start, end, exclusive, waiters: undefined };
     this.#claims.add(claim);
     if (exclusive) this.#exclusive += 1;
     return claim;
@@ -179,6 +181,15 @@ export class DeviceGate {
   #give(claim: Claim): void {
     this.#claims.delete(claim);
     if (claim.exclusive) this.#exclusive -= 1;
-    claim.give();
+    if (claim.waiters === undefined) return;
+    for (const wake of claim.waiters) wake();
   }
+}
+
+/** Resolves when the claim is given up. */
+function gone(claim: Claim): Promise<void> {
+  return new Promise((resolve) => {
+    claim.waiters ??= [];
+    claim.waiters.push(resolve);
+  });
 }

@@ -103,6 +103,8 @@ export class Session {
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('end', () => this.#inputEnded());
     stream.on('error', (error) => {
+      // Who leaves before it has said anything was only looking whether somebody listens.
+      if (this.#transmission === undefined) return;
       this.#host.logger.info('a connection broke', { peer: this.peer, error: error.message });
     });
     stream.on('close', () => this.#streamClosed());

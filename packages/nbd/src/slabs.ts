@@ -6,10 +6,10 @@
  *   S2  Bytes of a region that were not filled are never sent.
  */
 
-/** The largest piece of payload that is moved at once; larger requests are carried out in pieces. */
+/** The largest payload that is moved at once; larger requests are carried out in pieces. */
 export const PIECE = 262_144;
-/** A piece and the longest header before it. */
-const SLAB_BYTES = PIECE + 64;
+/** A piece with its header, or 64 replies of 4 KiB with theirs: what a busy client has at once. */
+const SLAB_BYTES = PIECE + 4096;
 /** Slabs kept for reuse, 16 MiB; a busier moment allocates. */
 const MAX_FREE = 64;
 
@@ -26,8 +26,15 @@ export interface Slab {
 /** The slabs of one server. The one freed last is taken first: it is still in the CPU's cache. */
 export class SlabPool {
   readonly #free: Slab[] = [];
+  #lent = 0;
+
+  /** Slabs in use now; those of a connection that broke are forgotten, not given back. */
+  get lent(): number {
+    return this.#lent;
+  }
 
   take(): Slab {
+    this.#lent += 1;
     const slab = this.#free.pop();
     if (slab !== undefined) return slab;
     const bytes = Buffer.alloc(SLAB_BYTES);
@@ -36,6 +43,7 @@ export class SlabPool {
   }
 
   give(slab: Slab): void {
+    this.#lent -= 1;
     slab.used = 0;
     if (this.#free.length < MAX_FREE) this.#free.push(slab);
   }

@@ -98,7 +98,7 @@ export class Transmission {
   /** New requests are answered ESHUTDOWN. */
   #draining = false;
   #finishing = false;
-  /** The peer is still sending: what it sends is passed over until it leaves, or it loses replies. */
+  /** The peer is still sending; to hang up now would lose it its last replies. */
   #lingering = false;
   /** The stream is gone. */
   #closed = false;
@@ -386,7 +386,7 @@ export class Transmission {
     }
   }
 
-  /** One reply for all of it: its header says that there was no error, so all must be read first. */
+  /** One reply for all of it: the header says that no error occurred, so all is read first. */
   async #readWhole(request: RequestHeader, charge: number): Promise<void> {
     const { blockSize } = this.#device;
     const { cookieHigh, cookieLow, offset, length } = request;
@@ -485,18 +485,25 @@ export class Transmission {
     if (whole && slab === undefined) write.complete = true;
     write.pending += 1;
     this.#jobs += 1;
-    completion
-      .catch((error: unknown) => write.fail(error))
-      .then(() => {
-        write.pending -= 1;
-        if (slab !== undefined) this.#inbound.release(slab);
-        if (write.complete && write.pending === 0) this.#finishWrite(write);
-        if (write.waiting) {
-          write.waiting = false;
-          this.#pump();
-        }
-        this.#jobDone();
-      });
+    completion.then(
+      () => this.#stored(write, slab),
+      (error: unknown) => {
+        write.fail(error);
+        this.#stored(write, slab);
+      },
+    );
+  }
+
+  /** The device has finished a piece, well or not. */
+  #stored(write: IncomingWrite, slab: Slab | undefined): void {
+    write.pending -= 1;
+    if (slab !== undefined) this.#inbound.release(slab);
+    if (write.complete && write.pending === 0) this.#finishWrite(write);
+    if (write.waiting) {
+      write.waiting = false;
+      this.#pump();
+    }
+    this.#jobDone();
   }
 
   #finishWrite(write: IncomingWrite): void {
@@ -642,7 +649,7 @@ export class Transmission {
 
   // ---- answers
 
-  /** The 16 bytes that say "done". Also where structured replies were agreed: only READ needs them. */
+  /** The 16 bytes that say "done". With structured replies too: only READ must use those. */
   #succeed(cookieHigh: number, cookieLow: number, charge: number): void {
     const slab = this.#outbound.reserve(LENGTH.simpleReply);
     const at = slab.used - LENGTH.simpleReply;

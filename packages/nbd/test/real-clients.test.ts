@@ -201,6 +201,7 @@ describe.runIf(haveTools('fio'))('fio', () => {
         '--size=8M',
         '--verify=crc32c',
         '--verify_fatal=1',
+        '--verify_state_save=0',
         '--do_verify=1',
         '--fsync=64',
         ...job('random', '0', '--rw=randwrite', '--bs=4k'),

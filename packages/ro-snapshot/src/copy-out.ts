@@ -148,8 +148,10 @@ async function settleAll(pending: Promise<void>[]): Promise<void> {
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-/** Tells whether all bytes are zero; most blocks that are not say so in their first bytes. */
+/** Tells whether all bytes are zero; most blocks that are not say so in their first byte. */
 function isZero(bytes: Uint8Array): boolean {
-  for (let index = 0; index < bytes.length; index += 1) if (bytes[index] !== 0) return false;
-  return true;
+  if (bytes[0] !== 0) return false;
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }
+
+const ZEROS = new Uint8Array(65_536);

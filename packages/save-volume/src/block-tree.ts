@@ -10,7 +10,7 @@
  *   T3  Pages that `apply` replaces are reported, not reused, so the tree before it stays readable.
  */
 import { type BlockDevice, invariant } from '@palimpsest/block-device';
-import { checksum, getU48, setU48 } from '@palimpsest/bytes';
+import { checksum, getU48, setU48, viewOf } from '@palimpsest/bytes';
 import { EntryList } from './entry-list.js';
 import { CHILD, KEY, PAGE_HEADER, PAGE_MAGIC } from './format.js';
 import { MISS, type Page, type PageCache, type PageRef } from './page-cache.js';
@@ -323,8 +323,8 @@ class Rewriting {
       this.#pageCount += 1;
       invariant(kept.count === end - start, 'a page holds what it was given');
       const at = parents.extend();
-      const key =
-        page === 0 && firstKey !== undefined ? firstKey : keyBytesAt(content.bytes, start * stride);
+      const own = keyBytesAt(content.bytes, start * stride);
+      const key = page === 0 && firstKey !== undefined ? earlierKey(firstKey, own) : own;
       parents.bytes.fill(0, at, at + CHILD.size);
       parents.bytes.set(key, at);
       setU48(parents.view, at + CHILD.at.address, address);
@@ -449,6 +449,14 @@ function contentOf(page: Page, stride: number): EntryList {
 
 function keyBytes(page: Page, index: number): Uint8Array {
   return keyBytesAt(page.bytes, PAGE_HEADER.size + index * CHILD.size);
+}
+
+/**
+ * The bound of a page that replaces one with the bound `known`. The very first child takes keys below
+ * its bound too; its pages must not be bounded out of order.
+ */
+function earlierKey(known: Uint8Array, own: Uint8Array): Uint8Array {
+  return compareKey(viewOf(known), 0, ...readKey(viewOf(own), 0)) <= 0 ? known : own;
 }
 
 function keyBytesAt(bytes: Uint8Array, at: number): Uint8Array {

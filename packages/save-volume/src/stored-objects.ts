@@ -44,11 +44,18 @@ export function storedObjects<Shape extends StoredObject>(
   });
 }
 
+/** Objects are read far more often than they change, and changed by replacing their bytes. */
+const PARSED = new WeakMap<Uint8Array, StoredObject>();
+
 function parse(id: number, bytes: Uint8Array): StoredObject {
+  const known = PARSED.get(bytes);
+  if (known !== undefined) return known;
   try {
     const object: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (typeof object === 'object' && object !== null && 'type' in object)
+    if (typeof object === 'object' && object !== null && 'type' in object) {
+      PARSED.set(bytes, object as StoredObject);
       return object as StoredObject;
+    }
   } catch (cause) {
     throw new StorageError('ERR_CORRUPT', `object ${id} is not JSON`, { cause });
   }

@@ -1,0 +1,68 @@
+/** What every command is given, and how it reaches its store. */
+import type { StoreClient } from '@palimpsest/server/client';
+import type { Output } from './output.js';
+import type { Terminal } from './terminal.js';
+
+/** The options of a command as they were typed; commander has checked their form. */
+export type Options = Readonly<Record<string, string | boolean | undefined>>;
+
+/** What a command runs with. */
+export interface CommandContext {
+  readonly terminal: Terminal;
+  readonly output: Output;
+  /** The store's directory, absolute. */
+  readonly directory: string;
+  readonly json: boolean;
+  readonly options: Options;
+}
+
+/** A command line that cannot be carried out as it stands. */
+export class UsageError extends Error {
+  readonly code = 'ERR_INVALID';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+/** Does something with the store, through its daemon when one runs. */
+export async function withStore<T>(
+  context: CommandContext,
+  use: (client: StoreClient) => Promise<T>,
+): Promise<T> {
+  const { connectStore } = await import('@palimpsest/server/client');
+  const client = await connectStore(context.directory, warnings(context));
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** A store's warnings as a command's words: a volume that cannot be opened should not be silent. */
+export function warnings(context: CommandContext): {
+  debug(): void;
+  info(): void;
+  warn(message: string): void;
+  error(message: string): void;
+} {
+  const say = (message: string): void => context.output.say(`pal: ${message}`);
+  return { debug() {}, info() {}, warn: say, error: say };
+}
+
+/** The text of an option that may be left out. */
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * The text of an option that must be given. It is asked for here and not by the grammar, which
+ * would miss it before it looks whether it was only misspelt.
+ */
+export function requiredOption(options: Options, name: string, example: string): string {
+  const value = textOption(options, name);
+  if (value !== undefined) return value;
+  throw new UsageError(`--${name} is missing; say, for example: ${example}`);
+}

@@ -1,0 +1,63 @@
+/** A terminal of memory, and how to run a command line in it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach } from 'vitest';
+import { runCli, type Terminal } from '../src/index.js';
+
+/** What a command line did. */
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** How the terminal is. */
+export interface Setting {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Given when a person sits there: what they answer. */
+  readonly answer?: string;
+  readonly canDraw?: boolean;
+}
+
+const folders: string[] = [];
+
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+/** An empty folder, removed after the test. */
+export async function scratch(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'palimpsest-cli-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** Makes `pal` for a folder: runs a command line in it. */
+export function palIn(setting: Setting): (...args: string[]) => Promise<Outcome> {
+  return async (...args) => {
+    let out = '';
+    let err = '';
+    const terminal: Terminal = {
+      out: (text) => {
+        out += text;
+      },
+      err: (text) => {
+        err += text;
+      },
+      interactive: setting.answer !== undefined,
+      canDraw: setting.canDraw === true,
+      cwd: setting.cwd,
+      env: setting.env ?? {},
+      program: path.join(setting.cwd, 'main.js'),
+      ask: async (question) => {
+        err += question;
+        return setting.answer ?? '';
+      },
+      onStop: (stop) => stop(),
+    };
+    const code = await runCli(args, terminal);
+    return { code, out, err };
+  };
+}

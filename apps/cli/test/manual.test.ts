@@ -1,0 +1,35 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { manual } from '../src/manual.js';
+
+const PAGE = new URL('../../../docs/CLI.md', import.meta.url);
+
+test('docs/CLI.md is what the program says; UPDATE_DOCS=1 writes it anew', async () => {
+  if (process.env.UPDATE_DOCS === '1') await writeFile(PAGE, manual());
+  expect(await readFile(PAGE, 'utf8')).toBe(manual());
+});
+
+test('every command is in it, with every option', () => {
+  const page = manual();
+  for (const command of [
+    'init',
+    'serve',
+    'status',
+    'demo',
+    'volume create',
+    'volume adopt',
+    'volume release',
+    'volume list',
+    'snapshot create',
+    'snapshot list',
+    'snapshot delete',
+    'branch create',
+    'branch list',
+    'branch delete',
+  ]) {
+    expect(page).toContain(`### pal ${command}\n`);
+  }
+  for (const option of ['--json', '--store <dir>', '-y, --yes', '--dry-run', '--from <snapshot>']) {
+    expect(page).toContain(`\`${option}\``);
+  }
+});

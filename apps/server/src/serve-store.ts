@@ -1,0 +1,170 @@
+/**
+ * serveStore: one store, open under its lock, with all its volumes, snapshots and branches served
+ * to NBD clients, and its verbs to the control API.
+ *
+ *   V1  Whatever fails while it starts, what was opened before is closed again.
+ *   V2  It stops in order: no new clients; clients end; what was written is durable; the lock is
+ *       free. All within 5 seconds.
+ */
+import net from 'node:net';
+import { type Logger, openStore, type Store } from '@palimpsest/control';
+import { createNbdServer, type NbdServer } from '@palimpsest/nbd';
+import { createApi } from './api.js';
+import { closeControlServer, createControlServer } from './control-server.js';
+import { createExportCatalog, meaning } from './export-catalog.js';
+import { controlSocketPath, nbdSocketPath } from './layout.js';
+import { silentLogger } from './logger.js';
+import { createNodeEnvironment } from './node-environment.js';
+import type { ServiceAddresses, ServiceClient } from './service.js';
+import { listenOnLoopback, listenOnSocket } from './sockets.js';
+import { ensureToken } from './token.js';
+
+/** What NBD clients are given to finish in: with the rest of V2 it stays under 5 seconds. */
+const NBD_GRACE_MS = 3_000;
+
+/** What to serve, and where. */
+export interface ServeOptions {
+  /** The store's directory, absolute. */
+  readonly dir: string;
+  readonly nbd?: {
+    /** @default nbd.sock in the store's directory */
+    readonly socketPath?: string;
+    /** @default none: only who may open the Unix socket is served */
+    readonly tcp?: {
+      /** A loopback address. @default 127.0.0.1 */
+      readonly host?: string;
+      /** 0 is any. */
+      readonly port: number;
+      /** Take the next free port when it is taken. @default false */
+      readonly tryNext?: boolean;
+    };
+  };
+  readonly control?: {
+    /** @default control.sock in the store's directory, where `pal` looks for it */
+    readonly socketPath?: string;
+  };
+  /** @default one that keeps nothing */
+  readonly logger?: Logger;
+}
+
+/** A store that is being served. */
+export interface RunningServer extends AsyncDisposable {
+  readonly store: Store;
+  readonly addresses: ServiceAddresses;
+  clients(): readonly ServiceClient[];
+  /** Stops (V2). Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a store. Resolves when clients can connect.
+ * @throws {StorageError} ERR_NOT_FOUND, ERR_BUSY, ERR_FORMAT, ERR_CORRUPT as `openStore`; ERR_BUSY
+ * when a port is taken or a server answers on a socket.
+ */
+export async function serveStore(options: ServeOptions): Promise<RunningServer> {
+  const logger = options.logger ?? silentLogger;
+  // Undone last to first, when starting fails and when stopping (V1, V2).
+  const undo: (() => Promise<void> | void)[] = [];
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= undoAll(undo, logger);
+    return closing;
+  };
+  try {
+    let nbd: NbdServer | undefined;
+    const store: Store = await openStore(options.dir, createNodeEnvironment(logger), {
+      clientsOf: (reference) =>
+        (nbd?.clients() ?? [])
+          .filter((client) => meaning(store, client.exportName) === reference)
+          .map((client) => client.peer),
+    });
+    undo.push(() => store.close());
+
+    const server = createNbdServer({
+      catalog: createExportCatalog(store),
+      limits: { graceMs: NBD_GRACE_MS },
+      logger,
+      now: Date.now,
+    });
+    nbd = server;
+    undo.push(() => server.close());
+    const clients = (): readonly ServiceClient[] => server.clients().map(told);
+
+    const { tcp } = options.nbd ?? {};
+    let nbdTcp: { host: string; port: number } | undefined;
+    if (tcp !== undefined) {
+      const host = tcp.host ?? '127.0.0.1';
+      const loopback = acceptor(server, 'tcp');
+      nbdTcp = { host, port: await listenOnLoopback(loopback, { ...tcp, host }) };
+      undo.push(() => stopListening(loopback));
+    }
+    const addresses: ServiceAddresses = {
+      nbdSocket: options.nbd?.socketPath ?? nbdSocketPath(options.dir),
+      ...(nbdTcp === undefined ? {} : { nbdTcp }),
+      controlSocket: options.control?.socketPath ?? controlSocketPath(options.dir),
+    };
+    const startedAt = new Date().toISOString();
+    const control = createControlServer(
+      createApi({
+        store,
+        token: await ensureToken(options.dir),
+        logger,
+        clients,
+        service: () => ({ ...addresses, pid: process.pid, startedAt, clients: clients().length }),
+      }),
+    );
+    const releaseControlPath = await listenOnSocket(control, addresses.controlSocket);
+    undo.push(releaseControlPath, () => closeControlServer(control));
+
+    // Last, so that whoever finds this socket finds everything.
+    const unix = acceptor(server, 'unix');
+    const releaseNbdPath = await listenOnSocket(unix, addresses.nbdSocket);
+    undo.push(releaseNbdPath, () => stopListening(unix));
+
+    logger.info('serving', { directory: options.dir, exports: store.exports().length });
+    return { store, addresses, clients, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A listener that hands each connection to the NBD server. */
+function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
+  let number = 0;
+  return net.createServer((socket) => {
+    number += 1;
+    const peer =
+      kind === 'unix' ? `unix#${number}` : `${socket.remoteAddress}:${socket.remotePort}`;
+    if (kind === 'tcp') socket.setNoDelay(true);
+    void server.serve(socket, peer); // It never rejects: one client's end is its own.
+  });
+}
+
+/** Accepts nobody any more; those who are in stay. */
+function stopListening(server: net.Server): void {
+  server.close();
+}
+
+function told(client: ReturnType<NbdServer['clients']>[number]): ServiceClient {
+  const { connectedAt, ...rest } = client;
+  if (connectedAt === undefined) return rest;
+  return { ...rest, connectedAt: new Date(connectedAt).toISOString() };
+}
+
+/** Undoes everything, whatever fails on the way; then throws the first failure. */
+async function undoAll(
+  undo: readonly (() => Promise<void> | void)[],
+  logger: Logger,
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of [...undo].reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+      logger.error('stopping failed', { error: String(error) });
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
