@@ -2,6 +2,7 @@
  * History: a seeded run of operations on a session. Weights are drawn anew for each seed (swarm
  * testing): a history of mostly deletes finds what an average one never does.
  */
+import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
 import type { Geometry } from './geometry.js';
 import type { Model, ModelEvent } from './model.js';
@@ -322,10 +323,17 @@ export class History {
     } catch (error) {
       const result = isFull(error) ? 'refused' : 'unknown';
       this.#log({ kind: 'answer', key: event, result });
-      this.#admit(error, event.kind);
+      if (!this.#isLeaving(event, error)) this.#admit(error, event.kind);
       return;
     }
     this.#log({ kind: 'answer', key: event, result: 'done' });
+  }
+
+  /** A branch that is being deleted refuses what is still under way. */
+  #isLeaving(event: ModelEvent, error: unknown): boolean {
+    const name = event.kind === 'write' ? event.space : undefined;
+    const presence = name === undefined ? undefined : this.#model.branch(name)?.presence;
+    return isStorageError(error, 'ERR_CLOSED') && (presence === 'going' || presence === 'gone');
   }
 
   #admit(error: unknown, kind: ModelEvent['kind']): void {
