@@ -1,11 +1,11 @@
 /**
  * `npm start` as a stranger meets it: a fresh clone, an empty home folder, no pnpm. It must make a
  * store, serve it, and print three lines that work as they are pasted; Ctrl-C must end it in order
- * within its time; started again it must find everything. Needs nbdinfo, qemu-img and the registry.
+ * within its time; started again it must find everything; the README's commands must work. Needs nbdinfo, qemu-img and the registry.
  * Prints `start done target seconds`.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -85,6 +85,20 @@ try {
     const again = await npmStart();
     same((await snapshots()).length, 1, 'snapshots');
     await again.interrupt();
+  });
+  await checks.check("the README's commands work as they are written", async () => {
+    const [, served, asked] = readFileSync(join(clone, 'README.md'), 'utf8')
+      .match(/^```sh\n[\s\S]*?^```$/gm)
+      .map((block) => block.replaceAll(/^```.*$/gm, ''));
+    const script = `
+      set -euo pipefail
+      pal() { node '${clone}/apps/cli/dist/main.js' "$@"; }
+      cd '${work}' && truncate -s 16M disk.img
+      ${served.replace(/^pal serve$/m, "node '$CLONE/apps/cli/dist/main.js' serve & daemon=$!")}
+      trap 'kill $daemon; wait $daemon' EXIT
+      for _ in $(seq 200); do test -S "$PALIMPSEST_STORE/nbd.sock" && break; sleep 0.05; done
+      ${asked}`;
+    await tool('bash', '-c', script.replaceAll('$CLONE', clone));
   });
 } finally {
   await undo.all();

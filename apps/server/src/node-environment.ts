@@ -14,6 +14,7 @@ export function createNodeEnvironment(logger: Logger): ControlEnvironment {
       timer.unref();
       return () => clearInterval(timer);
     },
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
     random: (length) => randomBytes(length),
     logger,
   };

@@ -7,7 +7,7 @@ export const BLOCK = 4096;
 /** Eight blocks. */
 export const SIZE: number = 8 * BLOCK;
 /** Bytes of the save volume: enough for the tests, small enough to be made often. */
-export const SAVE_SIZE: number = 64 << 20;
+export const SAVE_SIZE: number = 4 << 20;
 
 export async function createMachineWithStore(): Promise<{ machine: MemoryMachine; store: Store }> {
   const machine = createMemoryMachine();

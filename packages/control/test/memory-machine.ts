@@ -102,11 +102,12 @@ export function createMemoryMachine(): MemoryMachine {
       return all.subarray(0, entry.size);
     },
     async overwrite(path, position, bytes) {
-      const all = new Uint8Array(BLOCK);
       const start = Math.floor(position / BLOCK) * BLOCK;
-      await file(path).device.readInto(all, start);
-      all.set(bytes, position - start);
-      await file(path).device.write(all, start);
+      const end = Math.ceil((position + bytes.length) / BLOCK) * BLOCK;
+      const whole = new Uint8Array(end - start);
+      await file(path).device.readInto(whole, start);
+      whole.set(bytes, position - start);
+      await file(path).device.write(whole, start);
     },
     process() {
       return {
@@ -115,6 +116,7 @@ export function createMemoryMachine(): MemoryMachine {
           timers.add(work);
           return () => timers.delete(work);
         },
+        turn: () => Promise.resolve(),
         random(length) {
           random += 1;
           return new Uint8Array(length).fill(random);

@@ -188,35 +188,66 @@ export class BlockMap {
     }
   }
 
+  /** The pending changes in the order of both trees. A checkpoint has hundreds of thousands. */
   #updates(): { blocks: Updates; versions: Updates } {
-    const changes: { space: number; block: number; entry: PendingEntry }[] = [];
-    this.pending.each((space, block, entry) => changes.push({ space, block, entry }));
-    changes.sort(
-      (a, b) => a.space - b.space || a.block - b.block || a.entry.version - b.entry.version,
-    );
-    const blocks = {
-      entries: new EntryList(ENTRY.size, changes.length),
-      removed: new Uint8Array(changes.length),
-    };
-    for (const [index, { space, block, entry }] of changes.entries()) {
-      writeEntry(blocks.entries, space, block, entry, 0);
-      blocks.removed[index] = entry.removed ? 1 : 0;
-    }
-    const versioned = changes.filter(({ entry }) => entry.version > 0);
-    versioned.sort(
-      (a, b) => a.space - b.space || a.entry.version - b.entry.version || a.block - b.block,
-    );
-    const versions = {
-      entries: new EntryList(KEY.size, versioned.length),
-      removed: new Uint8Array(versioned.length),
-    };
-    for (const [index, { space, block, entry }] of versioned.entries()) {
-      const at = versions.entries.extend();
-      writeKey(versions.entries.view, at, space, entry.version, block);
-      versions.removed[index] = entry.removed ? 1 : 0;
+    const { pending } = this;
+    const blocks = new SortedUpdates(ENTRY.size, pending.count);
+    const versions = new SortedUpdates(KEY.size, pending.count);
+    for (const space of pending.spaces()) {
+      // Taken in order of block, what a version gathers is in order of block too.
+      const byVersion = new Map<number, { blocks: number[]; removed: boolean[] }>();
+      for (const block of pending.blocksOf(space)) {
+        for (const entry of chainOf(pending.head(space, block))) {
+          writeEntry(blocks.entries, space, block, entry, 0);
+          blocks.note(entry.removed);
+          if (entry.version === 0) continue;
+          let bucket = byVersion.get(entry.version);
+          if (bucket === undefined) {
+            bucket = { blocks: [], removed: [] };
+            byVersion.set(entry.version, bucket);
+          }
+          bucket.blocks.push(block);
+          bucket.removed.push(entry.removed);
+        }
+      }
+      for (const [version, bucket] of [...byVersion].sort(([x], [y]) => x - y)) {
+        for (const [index, block] of bucket.blocks.entries()) {
+          const at = versions.entries.extend();
+          writeKey(versions.entries.view, at, space, version, block);
+          versions.note(bucket.removed[index] === true);
+        }
+      }
     }
     return { blocks, versions };
   }
+}
+
+/** Updates being gathered in order. */
+class SortedUpdates implements Updates {
+  readonly entries: EntryList;
+  readonly removed: Uint8Array;
+  #noted = 0;
+
+  constructor(stride: number, capacity: number) {
+    this.entries = new EntryList(stride, Math.max(1, capacity));
+    this.removed = new Uint8Array(capacity);
+  }
+
+  /** Says of the entry just added whether it is removed. */
+  note(removed: boolean): void {
+    this.removed[this.#noted] = removed ? 1 : 0;
+    this.#noted += 1;
+  }
+}
+
+/** A block's changes in order of version; there is hardly ever more than one. */
+function chainOf(head: PendingEntry | undefined): readonly PendingEntry[] {
+  if (head?.next === undefined) return head === undefined ? [] : [head];
+  const chain: PendingEntry[] = [];
+  for (let entry: PendingEntry | undefined = head; entry !== undefined; entry = entry.next) {
+    chain.push(entry);
+  }
+  return chain.sort((x, y) => x.version - y.version);
 }
 
 /** Reads a leaf entry of the by-block tree. */

@@ -61,6 +61,16 @@ export class PendingMap {
     }
   }
 
+  /** Spaces with changes, in order. */
+  spaces(): number[] {
+    return [...this.#spaces.keys()].sort((a, b) => a - b);
+  }
+
+  /** Blocks of a space with changes, in order. Typed arrays sort numbers without a comparator. */
+  blocksOf(space: number): Float64Array {
+    return Float64Array.from(this.#spaces.get(space)?.keys() ?? []).sort();
+  }
+
   /** Visits the changes of one space, in no order. */
   eachOf(space: number, visit: (block: number, entry: PendingEntry) => void): void {
     for (const [block, head] of this.#spaces.get(space) ?? []) {

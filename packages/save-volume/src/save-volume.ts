@@ -59,6 +59,11 @@ export interface SaveVolumeOptions {
   readonly commitBytes?: number;
   /** Bytes the device grows by when it is full and can. @default 64 MiB */
   readonly growBytes?: number;
+  /**
+   * Lets other work go on in the midst of a long checkpoint, `() => new Promise(setImmediate)` say.
+   * @default nothing, so that tests are deterministic
+   */
+  readonly turn?: () => Promise<void>;
   /** Bytes the save volume may have at most. @default no limit but the device's */
   readonly maximumBytes?: number;
 }
@@ -77,6 +82,8 @@ export interface SpaceReport {
 }
 
 const DEFAULTS = { cacheBytes: 64 << 20, dirtyBytes: 32 << 20, growBytes: 64 << 20 };
+/** Pages a checkpoint writes before it lets other work go on: about a millisecond's worth. */
+const PAGES_A_TURN = 64;
 /** Bytes of data blocks written with one call. */
 const STAGING = 1 << 20;
 
@@ -124,6 +131,7 @@ export class SaveVolume implements AsyncDisposable {
     this.#limits = {
       ...DEFAULTS,
       maximumBytes: Number.MAX_SAFE_INTEGER,
+      turn: () => Promise.resolve(),
       commitBytes: dirtyBytes / 4,
       ...options,
       dirtyBytes,
@@ -469,8 +477,13 @@ export class SaveVolume implements AsyncDisposable {
     await this.#assertOwner();
     const generation = this.#superblock.generation + 1;
     const replaced: number[] = [];
+    let pages = 0;
     const supply = {
-      take: async () => (await this.allocator.allocate(1))[0]?.address as number,
+      take: async () => {
+        pages += 1;
+        if (pages % PAGES_A_TURN === 0) await this.#limits.turn();
+        return (await this.allocator.allocate(1))[0]?.address as number;
+      },
       release: (address: number) => replaced.push(address),
     };
     try {
