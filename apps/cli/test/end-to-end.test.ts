@@ -52,6 +52,9 @@ async function fillAndFree(cwd: string): Promise<void> {
   const writes = Array.from({ length: 96 }, (_, index) => ['-c', `write -P 9 ${index}M 1M`]);
   const filled = await run('qemu-io', ['-f', 'raw', ...writes.flat(), uri(cwd, 'prod')]);
   expect(`${filled.out}${filled.err}`).toMatch(/No space left/i);
+  const refused = await pal('volume', 'create', 'big', '--size', '512M', '--allocate');
+  expect(refused).toMatchObject({ code: 6, out: '' });
+  expect(await readdir(path.join(cwd, 'palimpsest-store/volumes'))).toEqual([]);
   // The snapshot is whole, and what the volume holds is old or new, block by block.
   await qemuIo(uri(cwd, 'prod@a'), 'read -P 5 0 96M');
   // Deleting works when it is full, and gives the space back.

@@ -1,5 +1,5 @@
 /** A terminal of memory, and how to run a command line in it. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach } from 'vitest';
@@ -29,7 +29,7 @@ afterEach(async () => {
 
 /** An empty folder, removed after the test. */
 export async function scratch(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'palimpsest-cli-'));
+  const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'palimpsest-cli-')));
   folders.push(folder);
   return folder;
 }

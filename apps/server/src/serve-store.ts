@@ -96,6 +96,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
       const host = tcp.host ?? '127.0.0.1';
       const loopback = acceptor(server, 'tcp');
       nbdTcp = { host, port: await listenOnLoopback(loopback, { ...tcp, host }) };
+      goOn(loopback, logger);
       undo.push(() => stopListening(loopback));
     }
     const addresses: ServiceAddresses = {
@@ -114,11 +115,13 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
       }),
     );
     const releaseControlPath = await listenOnSocket(control, addresses.controlSocket);
+    goOn(control, logger);
     undo.push(releaseControlPath, () => closeControlServer(control));
 
     // Last, so that whoever finds this socket finds everything.
     const unix = acceptor(server, 'unix');
     const releaseNbdPath = await listenOnSocket(unix, addresses.nbdSocket);
+    goOn(unix, logger);
     undo.push(releaseNbdPath, () => stopListening(unix));
 
     logger.info('serving', { directory: options.dir, exports: store.exports().length });
@@ -139,6 +142,11 @@ function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
     if (kind === 'tcp') socket.setNoDelay(true);
     void server.serve(socket, peer); // It never rejects: one client's end is its own.
   });
+}
+
+/** A connection that could not be accepted is logged; the listener goes on. */
+function goOn(server: net.Server, logger: Logger): void {
+  server.on('error', (error) => logger.warn('accepting failed', { error: String(error) }));
 }
 
 /** Accepts nobody any more; those who are in stay. */

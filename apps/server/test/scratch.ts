@@ -1,5 +1,5 @@
 /** Folders and stores for tests, on the machine's own files. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createStore } from '@palimpsest/control';
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** An empty folder, removed after the test. */
 export async function scratch(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'palimpsest-test-'));
+  const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'palimpsest-test-')));
   folders.push(folder);
   return folder;
 }

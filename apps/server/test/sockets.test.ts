@@ -106,6 +106,20 @@ test('the token is made once, for its owner alone, and compared whole', async ()
   );
 });
 
+test('a store reached through a link is the same store', async () => {
+  const directory = await scratchStore();
+  const link = path.join(await scratch(), 'link');
+  await symlink(directory, link);
+  const server = await serveStore({ dir: link });
+  await server.store.createVolume({ name: 'prod', size: 4096 });
+  await server.store.releaseVolume('prod');
+  const image = path.join(link, 'volumes/prod.img');
+  const adopted = await server.store.adoptVolume({ name: 'again', path: image });
+  expect(adopted.path).toBe(path.join(directory, 'volumes/prod.img'));
+  expect((await refusal(() => serveStore({ dir: directory }))).code).toBe('ERR_BUSY');
+  await server.close();
+});
+
 test('what a failed start had opened is closed again, and a stopped server leaves no socket (V1, V2)', async () => {
   const directory = await scratchStore();
   const port = await listenOnLoopback(newServer(), { host: '127.0.0.1', port: 0 });

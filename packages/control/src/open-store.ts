@@ -36,11 +36,12 @@ export interface OpenStoreOptions {
  * @throws {StorageError} ERR_EXISTS when it holds a store; ERR_NO_SPACE; ERR_IO.
  */
 export async function createStore(
-  directory: string,
+  given: string,
   options: CreateStoreOptions,
   environment: ControlEnvironment,
 ): Promise<void> {
   const { files } = environment;
+  const directory = await files.resolve('/', given);
   const path = `${directory}/${volumes.SAVE_FILE}`;
   if ((await files.status(path)) !== undefined) {
     throw new StorageError(
@@ -74,10 +75,12 @@ export async function createStore(
  * ERR_FORMAT, ERR_CORRUPT when its save volume is not one or is damaged.
  */
 export async function openStore(
-  directory: string,
+  given: string,
   environment: ControlEnvironment,
   options: OpenStoreOptions = {},
 ): Promise<Store> {
+  // Links followed: images inside are known by where they really are.
+  const directory = await environment.files.resolve('/', given);
   const path = `${directory}/${volumes.SAVE_FILE}`;
   const status = await environment.files.status(path);
   if (status === undefined) {
