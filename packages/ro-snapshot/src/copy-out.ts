@@ -29,6 +29,8 @@ export class CopyOut implements Participant {
   youngest = 0;
   /** Set for good when the clone volume failed under a write that was answered already (R15). */
   failure: unknown;
+  /** Set when the volume is left: nothing more is held, since nobody would commit it. */
+  closed = false;
   /** Why the last cycle could not write to the clone volume; it is tried again by the next. */
   refusal: unknown;
   readonly #save: SaveVolume;

@@ -116,6 +116,7 @@ export class ProductionDevice implements BlockDriver {
   #isDirect(first: number, count: number): boolean {
     const { exclusion, copyOut } = this.#parts;
     if (exclusion.closed !== undefined || copyOut.failure !== undefined) return false;
+    if (copyOut.closed) return false;
     if (copyOut.youngest === 0 && copyOut.held.size === 0) return true;
     for (let block = first; block < first + count; block += 1) {
       if (this.#wayOf(block) !== 'direct') return false;
@@ -267,7 +268,8 @@ export class ProductionDevice implements BlockDriver {
 
   /** R15: a write that was answered and then failed on disk fails every later write and flush. */
   #assertSound(): void {
-    const { failure } = this.#parts.copyOut;
+    const { failure, closed } = this.#parts.copyOut;
+    if (closed) throw new StorageError('ERR_CLOSED', 'the volume was closed meanwhile');
     if (failure === undefined) return;
     throw new StorageError(
       'ERR_FAILED',

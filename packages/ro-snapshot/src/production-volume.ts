@@ -216,7 +216,10 @@ export class ProductionVolume implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#deletions;
     try {
-      await this.#exclusion.alone(() => this.#drain());
+      await this.#exclusion.alone(async () => {
+        this.#copyOut.closed = true; // writes that wait for this change are refused after it
+        await this.#drain();
+      });
     } finally {
       this.#save.leave(this.#copyOut);
       await this.device.close();

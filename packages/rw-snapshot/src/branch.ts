@@ -11,6 +11,8 @@
  *   K2  A block is never overwritten in place: its new bytes, their checksum and their place become
  *       durable together or not at all, so no torn write can fail a checksum.
  *   K3  A block that was zeroed or discarded shadows the base: it reads as zeros.
+ *   K4  What is accepted is committed, also by a change that is under way while the branch closes:
+ *       it ends before, or is refused. Blocks held by nobody would count as held for ever.
  */
 import {
   type BlockDevice,
@@ -87,6 +89,9 @@ class BranchDevice implements BlockDriver, Participant {
   readonly #parts: BranchParts;
   readonly #held: HeldBlocks;
   readonly #spans: ZeroSpans;
+  /** Changes under way that were not done at once. */
+  readonly #changing = new Set<Promise<void>>();
+  #finished = false;
 
   constructor(parts: BranchParts, spans: ZeroSpans) {
     this.#parts = parts;
@@ -121,15 +126,16 @@ class BranchDevice implements BlockDriver, Participant {
   }
 
   write(source: Uint8Array, position: number): Completion {
-    return this.#accept(position / this.blockSize, source.length / this.blockSize, source);
+    const { blockSize } = this;
+    return this.#track(this.#accept(position / blockSize, source.length / blockSize, source));
   }
 
   zero(position: number, length: number): Completion {
     const first = position / this.blockSize;
     const count = length / this.blockSize;
     const spans = count < SPAN_LEAST ? [] : spansWithin(first, count);
-    if (spans.length === 0) return this.#accept(first, count, null);
-    return this.#zeroSpans(first, count, spans);
+    if (spans.length === 0) return this.#track(this.#accept(first, count, null));
+    return this.#track(this.#zeroSpans(first, count, spans));
   }
 
   discard(position: number, length: number): Completion {
@@ -181,8 +187,10 @@ class BranchDevice implements BlockDriver, Participant {
     // The branch's own `close` settles what is held.
   }
 
-  /** Commits what is held, before the branch is left. */
+  /** Takes no more changes, and commits what is held, before the branch is left (K4). */
   async finish(): Promise<void> {
+    this.#finished = true;
+    await Promise.allSettled(this.#changing);
     try {
       if (this.#held.size > 0) await this.#parts.save.commit();
     } finally {
@@ -219,6 +227,13 @@ class BranchDevice implements BlockDriver, Participant {
   }
 
   // ---- Details -------------------------------------------------------------------------------
+
+  #track(completion: Completion): Completion {
+    if (completion === undefined) return undefined;
+    const tracked = completion.finally(() => this.#changing.delete(tracked));
+    this.#changing.add(tracked);
+    return tracked;
+  }
 
   /**
    * Zeros whole spans, then what they leave at both ends. What the branch has of its own beneath a
@@ -311,6 +326,7 @@ class BranchDevice implements BlockDriver, Participant {
   #tryHold(first: number, count: number, source: Uint8Array | null): boolean {
     const { save } = this.#parts;
     const { blockSize } = this;
+    if (this.#finished) throw new StorageError('ERR_CLOSED', 'the branch was closed meanwhile');
     if (save.isThrottled) return false;
     let cost = 0;
     for (let block = first; block < first + count; block += 1) {

@@ -15,7 +15,7 @@ export interface Geometry {
   readonly dirtyBytes: number;
   /** Bytes of map pages in memory: small, so that pages are read again. */
   readonly cacheBytes: number;
-  /** True when the save volume is meant to run full. */
+  /** True when the save volume is meant to run full; else it grows when it has to. */
   readonly full: boolean;
   /** True when calls take random turns. */
   readonly jittered: boolean;
@@ -29,10 +29,10 @@ export const JOURNAL_BYTES = 16_384;
 /** Draws a geometry. */
 export function drawGeometry(random: Random): Geometry {
   const blockSize = random.chance(0.12) ? 4096 : 512;
-  const full = random.chance(0.2);
+  const full = random.chance(0.25);
   // Superblocks and journal, then blocks to save to.
   const metadata = 2 * 4096 + JOURNAL_BYTES;
-  const blocks = full ? random.between(110, 200) : 700;
+  const blocks = full ? random.between(60, 150) : random.pick([60, 200, 700]);
   return {
     blockSize,
     volumes: random.chance(0.3) ? 2 : 1,

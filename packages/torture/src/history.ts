@@ -2,6 +2,7 @@
  * History: a seeded run of operations on a session. Weights are drawn anew for each seed (swarm
  * testing): a history of mostly deletes finds what an average one never does.
  */
+import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
 import type { Geometry } from './geometry.js';
 import type { Model, ModelEvent } from './model.js';
@@ -15,6 +16,7 @@ type Kind =
   | 'flush'
   | 'commit'
   | 'burst'
+  | 'race'
   | 'create-snapshot'
   | 'delete-snapshot'
   | 'create-branch'
@@ -32,6 +34,7 @@ const KINDS: readonly Kind[] = [
   'flush',
   'commit',
   'burst',
+  'race',
   'create-snapshot',
   'delete-snapshot',
   'create-branch',
@@ -64,6 +67,8 @@ export class History {
   session: Session;
   /** Operations done. */
   operations = 0;
+  /** Operations refused because the store was full. */
+  refusals = 0;
   /** Errors are expected: a disk fails. */
   broken = false;
   #bursting = false;
@@ -139,6 +144,8 @@ export class History {
         );
       case 'burst':
         return this.#burst();
+      case 'race':
+        return this.#race();
       case 'create-snapshot':
         return this.#createSnapshot();
       case 'delete-snapshot':
@@ -165,9 +172,26 @@ export class History {
     for (let left = this.#random.below(3); left > 0; left--) work.push(this.#readSnapshot());
     if (this.#random.chance(0.3)) work.push(this.#createSnapshot());
     if (this.#random.chance(0.2)) work.push(this.#createBranch());
-    const results = await Promise.allSettled(work);
+    await allSettled(work);
     this.#bursting = false;
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /**
+   * Snapshots are read while first writes are committed, the race that the second look settles;
+   * and flushes are asked for while others run, which cover less.
+   */
+  async #race(): Promise<void> {
+    const volume = this.#random.pick(this.#model.volumes);
+    const work: Promise<void>[] = [];
+    for (let left = this.#random.between(2, 4); left > 0; left--) work.push(this.#readSnapshot());
+    const chain = async (): Promise<void> => {
+      for (let left = this.#random.between(1, 2); left > 0; left--) {
+        await this.write(volume);
+        await this.flush(volume);
+      }
+    };
+    for (let left = this.#random.between(1, 3); left > 0; left--) work.push(chain());
+    await allSettled(work);
   }
 
   /** A snapshot reads the same whatever goes on meanwhile (R4). */
@@ -220,6 +244,7 @@ export class History {
     const volume = this.#random.pick(this.#model.volumes);
     const there = this.#snapshotsOf(volume);
     if (there.length >= SNAPSHOTS_MAX) return this.#deleteSnapshot();
+    if (this.#bursting) this.#options.onSnapshots?.(volume, 'uncertain');
     const name = `s${this.#options.ids.next++}`;
     const event: ModelEvent & { kind: 'create-snapshot' } = {
       kind: 'create-snapshot',
@@ -232,8 +257,8 @@ export class History {
       const complaint = this.#model.complainOfSnapshot(name, content); // R5
       if (complaint !== undefined) throw new Violation(complaint);
     });
-    const made = this.#model.snapshot(name)?.presence === 'there' && !this.#bursting;
-    this.#options.onSnapshots?.(volume, made ? 'just made' : 'uncertain');
+    if (this.#bursting || this.#model.snapshot(name)?.presence !== 'there') return;
+    this.#options.onSnapshots?.(volume, 'just made');
   }
 
   async #deleteSnapshot(): Promise<void> {
@@ -248,10 +273,10 @@ export class History {
       .filter(({ presence, name }) => presence === 'there' && !based.has(name));
     if (free.length === 0) return;
     const { name, parent } = this.#random.pick(free);
+    this.#options.onSnapshots?.(parent, 'uncertain');
     await this.#tell({ kind: 'delete-snapshot', name }, () =>
       this.session.deleteSnapshot(name, parent),
     );
-    this.#options.onSnapshots?.(parent, 'uncertain');
   }
 
   async #createBranch(): Promise<void> {
@@ -298,16 +323,24 @@ export class History {
     } catch (error) {
       const result = isFull(error) ? 'refused' : 'unknown';
       this.#log({ kind: 'answer', key: event, result });
-      this.#admit(error, event.kind);
+      if (!this.#isLeaving(event, error)) this.#admit(error, event.kind);
       return;
     }
     this.#log({ kind: 'answer', key: event, result: 'done' });
+  }
+
+  /** A branch that is being deleted refuses what is still under way. */
+  #isLeaving(event: ModelEvent, error: unknown): boolean {
+    const name = event.kind === 'write' ? event.space : undefined;
+    const presence = name === undefined ? undefined : this.#model.branch(name)?.presence;
+    return isStorageError(error, 'ERR_CLOSED') && (presence === 'going' || presence === 'gone');
   }
 
   #admit(error: unknown, kind: ModelEvent['kind']): void {
     if (error instanceof Violation) throw error;
     if (this.broken) return;
     if (!this.#geometry.full || !isFull(error)) throw error;
+    this.refusals++;
     if (kind === 'delete-snapshot' || kind === 'delete-branch') {
       throw new Violation(`I8: ${kind} was refused when full: ${String(error)}`);
     }
@@ -345,5 +378,12 @@ export class History {
     const block = this.#random.below(limit);
     const blocks = Math.min(this.#random.between(1, most), volumeBlocks - block);
     return { first: block * perBlock, count: blocks * perBlock };
+  }
+}
+
+/** Waits for all, also when one fails, and then fails as the first did. */
+async function allSettled(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) {
+    if (result.status === 'rejected') throw result.reason;
   }
 }

@@ -3,4 +3,4 @@
  * imports it. `npm run torture` reaches the floors, `npm run mutants` shows that the suite notices.
  */
 export type { Place, SweepOptions, Tally } from './crash-driver.js';
-export { Failure, newTally, torture } from './crash-driver.js';
+export { Failure, interleave, newTally, torture } from './crash-driver.js';

@@ -68,8 +68,10 @@ export class Session {
       const options = jitter === undefined ? {} : { jitter };
       return world.device(name, { size: 0, ...options });
     };
-    const { cacheBytes, dirtyBytes } = geometry;
-    const save = await openSaveVolume(open(SAVE_DISK), { cacheBytes, dirtyBytes });
+    const { cacheBytes, dirtyBytes, full, saveBytes, blockSize } = geometry;
+    const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
+    const limits = { cacheBytes, dirtyBytes, ...growth };
+    const save = await openSaveVolume(open(SAVE_DISK), limits);
     const session = new Session(world, geometry, save);
     for (const { id, attributes } of listProductionVolumes(save)) {
       const name = nameOf(attributes);

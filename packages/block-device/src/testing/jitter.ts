@@ -14,6 +14,8 @@ export interface JitterOptions {
   readonly random: Random;
   /** The longest delay before, and again after, the work, in turns. @default 5 */
   readonly maxTurns?: number;
+  /** Now and then a delay is much longer, so that a whole commit fits in. @default never */
+  readonly stall?: { readonly chance: number; readonly maxTurns: number };
   /**
    * One turn. @default a turn of the microtask queue, which reorders calls and costs nothing;
    * pass one on `setImmediate` to let the whole event loop go round.
@@ -26,7 +28,9 @@ export const POISON = 0xa5;
 
 /** Waits for a random number of turns. `undefined` when that is none. */
 export function delay(options: JitterOptions): Completion {
-  const turns = options.random.below((options.maxTurns ?? 5) + 1);
+  const { random, stall, maxTurns = 5 } = options;
+  const stalls = stall !== undefined && random.chance(stall.chance);
+  const turns = random.below((stalls ? stall.maxTurns : maxTurns) + 1);
   return turns === 0 ? undefined : take(turns, options.turn ?? microtask);
 }
 

@@ -1,0 +1,269 @@
+/**
+ * The seeded bugs: each is a real one, or what a hurried change would leave out, as a patch of the
+ * source text and the check that must fail. `find` must be in the file exactly once.
+ */
+
+/** What must notice a mutant. */
+export type Check =
+  /** The torture of some seeds. */
+  | { readonly kind: 'torture' }
+  /** A test file, or a folder of them, of a package. */
+  | { readonly kind: 'test'; readonly folder: string; readonly filter?: string };
+
+/** A bug and who must notice it. */
+export interface Mutant {
+  readonly name: string;
+  /** What is wrong with it, in words. */
+  readonly bug: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  readonly check: Check;
+}
+
+const torture: Check = { kind: 'torture' };
+const damage: Check = { kind: 'test', folder: 'packages/torture', filter: 'damage' };
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'no-copy-out',
+    bug: 'a first write overwrites the block without saving it (I1)',
+    file: 'packages/ro-snapshot/src/copy-out.ts',
+    find: 'for (const run of runs) this.#putOld(batch, run);',
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'overwrite-before-save',
+    bug: 'the clone volume changes before the old block is durable (I3)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: `      for (const participant of participants) more = (await participant.fill(batch)) || more;
+      try {`,
+    replace: `      for (const participant of participants) more = (await participant.fill(batch)) || more;
+      await Promise.all(participants.map((participant) => participant.settle()));
+      try {`,
+    check: torture,
+  },
+  {
+    name: 'commit-without-flush',
+    bug: 'a commit is answered before the save volume is flushed (I3, I5)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: `      await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);
+      await this.#device.flush();`,
+    replace: `      await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);`,
+    check: torture,
+  },
+  {
+    name: 'superblock-before-its-pages',
+    bug: 'a superblock is written before what it refers to is durable (S1)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: `      const lists = await this.#writeLists(replaced, generation);
+      await this.#device.flush();`,
+    replace: `      const lists = await this.#writeLists(replaced, generation);`,
+    check: torture,
+  },
+  {
+    name: 'one-superblock-slot',
+    bug: 'every superblock goes to the same slot, so a torn one is the last (S2)',
+    file: 'packages/save-volume/src/superblock.ts',
+    find: 'return generation % 2 === 0 ? 0 : superblockStride(blockSize);',
+    replace: 'return 0;',
+    check: torture,
+  },
+  {
+    name: 'no-second-look',
+    bug: 'a snapshot read that raced with a writer keeps what it read from the clone volume (N1)',
+    file: 'packages/ro-snapshot/src/read-only-snapshot.ts',
+    find: `      await this.#readSaved(first + at / blockSize, target.subarray(at, at + blockSize)); // N1`,
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'snapshot-without-clone-flush',
+    bug: 'a snapshot is taken while what it shows is in the cache of the clone volume only (Q1)',
+    file: 'packages/ro-snapshot/src/production-volume.ts',
+    find: `    await this.#clone.flush();
+  }
+
+  /** Takes the queue over`,
+    replace: `  }
+
+  /** Takes the queue over`,
+    check: torture,
+  },
+  {
+    name: 'flush-without-clone-flush',
+    bug: 'a flush of production commits what is held, and forgets the clone volume (P3)',
+    file: 'packages/ro-snapshot/src/production-device.ts',
+    find: `    if (copyOut.refusal !== undefined) throw copyOut.refusal;
+    await this.#cloneFlush.flush();`,
+    replace: `    if (copyOut.refusal !== undefined) throw copyOut.refusal;`,
+    check: torture,
+  },
+  {
+    name: 'freed-block-reused-early',
+    bug: 'blocks that a commit frees are handed out before it is durable (C3)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: '    const addresses = await this.#storeData(batch);',
+    replace: `    for (const address of batch.freed) await this.allocator.release(address);
+    const addresses = await this.#storeData(batch);`,
+    check: torture,
+  },
+  {
+    name: 'no-checksum-on-saved-blocks',
+    bug: 'saved blocks are handed out unchecked (I9)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: 'if (completion === undefined && blockChecksum(space, block, target) === entry.checksum)',
+    replace: 'if (completion === undefined)',
+    check: damage,
+  },
+  {
+    name: 'damaged-journal-is-its-end',
+    bug: 'a record that a later one proves durable is damaged, and replay stops there (V1)',
+    file: 'packages/save-volume/src/recovery.ts',
+    find: '    await this.#assertEnd();',
+    replace: '',
+    check: damage,
+  },
+  {
+    name: 'replay-without-data',
+    bug: 'replay accepts a record whose data did not arrive (V2)',
+    file: 'packages/save-volume/src/recovery.ts',
+    find: 'if (!proven && !(await this.#hasItsData(record))) {',
+    replace: 'if (!proven && false) {',
+    check: torture,
+  },
+  {
+    name: 'recovery-trusts-the-cache',
+    bug: 'recovery vouches for records that are in the cache of the system only (V5)',
+    file: 'packages/save-volume/src/recovery.ts',
+    find: '  await device.flush(); // V5',
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'flush-joins-a-running-commit',
+    bug: 'a flush that comes while a commit runs shares it, though it does not cover the flush (C1)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: '    this.#queued ??= this.#enqueue(() => {',
+    replace: `    if (this.#running !== undefined) return this.#running;
+    this.#queued ??= this.#enqueue(() => {`,
+    check: torture,
+  },
+  {
+    name: 'flush-joins-a-running-flush',
+    bug: 'a flush of production that comes while another runs shares that one (D2)',
+    file: 'packages/ro-snapshot/src/shared-flush.ts',
+    find: 'if (this.#running === undefined) return this.#start();',
+    replace:
+      'if (this.#running === undefined) return this.#start();\n    else return this.#running;',
+    check: torture,
+  },
+  {
+    name: 'bit-map-page-in-place',
+    bug: 'the bit map that the current superblock relies on is overwritten (A2)',
+    file: 'packages/save-volume/src/allocator.ts',
+    find: 'const slot = state.slot === 0 ? 1 : 0;',
+    replace: 'const slot = state.slot === 2 ? 0 : state.slot;',
+    check: torture,
+  },
+  {
+    name: 'no-reserve-for-metadata',
+    bug: 'a full save volume has no space left to delete, or to write a checkpoint (I8)',
+    file: 'packages/save-volume/src/save-volume.ts',
+    find: 'if (this.allocator.free - this.#reserved - this.#metadataReserve(blocks) < blocks) return false;',
+    replace: 'if (this.allocator.free - this.#reserved < blocks) return false;',
+    check: torture,
+  },
+  {
+    name: 'delete-frees-what-an-older-needs',
+    bug: 'deleting a middle snapshot frees blocks that the one before it reads (Q3)',
+    file: 'packages/ro-snapshot/src/production-volume.ts',
+    find: 'keep: heard?.version === snapshot',
+    replace: 'keep: false',
+    check: torture,
+  },
+  {
+    name: 'delete-keeps-what-nobody-needs',
+    bug: 'deleting a snapshot leaves its blocks in use (leak)',
+    file: 'packages/ro-snapshot/src/production-volume.ts',
+    find: 'else if (entry.address !== 0) batch.free(entry.address);',
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'branch-write-shows-in-snapshots',
+    bug: 'what is written to a branch reaches its base (I4)',
+    file: 'packages/rw-snapshot/src/branch.ts',
+    find: 'else batch.put(id, block, 0, bytes);',
+    replace: `else {
+        batch.put(id, block, 0, bytes);
+        batch.put(1, block, 2 ** 40, bytes);
+      }`,
+    check: torture,
+  },
+  {
+    name: 'branch-zeros-show-the-base',
+    bug: 'a zeroed block of a branch is not recorded, so the base shines through (K3)',
+    file: 'packages/rw-snapshot/src/branch.ts',
+    find: 'if (bytes === null) batch.putZero(id, block, 0);',
+    replace: 'if (bytes === null) batch.hasRoom(1);',
+    check: torture,
+  },
+  {
+    name: 'branch-keeps-old-blocks',
+    bug: 'a rewritten branch block leaves its old place in use (leak)',
+    file: 'packages/rw-snapshot/src/branch.ts',
+    find: 'if (old !== undefined && old.address !== 0) batch.free(old.address); // K2',
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'bit-map-kept-at-new-snapshot',
+    bug: 'blocks saved for the last snapshot count as saved for the new one',
+    file: 'packages/ro-snapshot/src/production-volume.ts',
+    find: '    this.#saved.reset(versions);',
+    replace: '    if (this.#queue.length < 2) this.#saved.reset(versions);',
+    check: torture,
+  },
+  {
+    name: 'bit-map-never-set',
+    bug: 'a block is saved again at each write, over what was saved first (I2)',
+    file: 'packages/ro-snapshot/src/copy-out.ts',
+    find: 'for (const block of filled) this.#saved.add(block);',
+    replace: '',
+    check: torture,
+  },
+  {
+    name: 'failed-flush-tried-again',
+    bug: 'a device that failed to flush says yes to the next flush (D5)',
+    file: 'packages/block-device/src/checked.ts',
+    find: '    this.#failed = true;',
+    replace: '',
+    check: { kind: 'test', folder: 'packages/block-device' },
+  },
+  {
+    name: 'failed-sync-tried-again',
+    bug: 'a file whose fdatasync failed for want of space may be flushed again (F3)',
+    file: 'packages/block-device-file/src/file-driver.ts',
+    find: `new StorageError('ERR_IO', message + reason(error), { cause: error })`,
+    replace: `translate(error, 'flush')`,
+    check: { kind: 'test', folder: 'packages/block-device-file', filter: 'file-device' },
+  },
+  {
+    name: 'zeros-past-a-shrunken-file',
+    bug: 'a read past the end of a file that became shorter gives zeros (F1)',
+    file: 'packages/block-device-file/src/file-driver.ts',
+    find: 'if (count === 0) throw this.#shrunk(position + done);',
+    replace: 'if (count === 0) return void target.fill(0, done);',
+    check: { kind: 'test', folder: 'packages/block-device-file', filter: 'file-device' },
+  },
+  {
+    name: 'fua-ignored',
+    bug: 'an NBD write under FUA is answered before it is durable',
+    file: 'packages/nbd/src/transmission.ts',
+    find: 'if ((write.flags & FUA) !== 0) this.#flushThenSucceed(write, write.charge);\n    else ',
+    replace: '',
+    check: { kind: 'test', folder: 'packages/nbd', filter: 'transmission' },
+  },
+];

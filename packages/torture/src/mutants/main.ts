@@ -1,0 +1,149 @@
+/**
+ * Runs every seeded bug of list.ts in a copy of the tree and prints who noticed it. First the checks
+ * run without any bug, and must pass; a bug that survives, or that cannot be put in, is a failure.
+ *
+ *   npm run mutants                   all of them
+ *   npm run mutants -- --only NAME    one; several with more of the same
+ */
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Check, MUTANTS, type Mutant } from './list.js';
+
+const { values } = parseArgs({ options: { only: { type: 'string', multiple: true } } });
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
+/** The torture of so many distinct crash points; most bugs die within the first hundred. */
+const TORTURE = ['--images', '8000', '--recovery', '1500', '--quiet'];
+/** A check that takes longer than this hangs, which is a way of failing. */
+const LIMIT_MS = 120_000;
+
+interface Outcome {
+  readonly failed: boolean;
+  /** The line that says what failed. */
+  readonly evidence: string;
+  readonly seconds: number;
+}
+
+const chosen = MUTANTS.filter(({ name }) => values.only?.includes(name) ?? true);
+if (chosen.length === 0) throw new Error(`no mutant is named ${values.only?.join(' or ')}`);
+const tree = copyTree();
+try {
+  process.exitCode = await runAll();
+} finally {
+  fs.rmSync(tree, { recursive: true, force: true });
+}
+
+async function runAll(): Promise<number> {
+  const checks = new Map(chosen.map(({ check }) => [JSON.stringify(check), check]));
+  for (const check of checks.values()) {
+    const { failed, evidence, seconds } = await run(check);
+    report(failed ? 'FAILED' : 'passes', `without any bug: ${describe(check)}`, seconds, evidence);
+    if (failed) return 1;
+  }
+  let killed = 0;
+  for (const mutant of chosen) {
+    const { failed, evidence, seconds } = await attempt(mutant);
+    if (failed) killed++;
+    report(failed ? 'killed' : 'SURVIVED', mutant.name, seconds, failed ? evidence : mutant.bug);
+  }
+  console.log(`mutants-killed ${killed} ${chosen.length} ${Math.round(process.uptime())}`);
+  return killed === chosen.length ? 0 : 1;
+}
+
+async function attempt({ name, file, find, replace, check }: Mutant): Promise<Outcome> {
+  const target = path.join(tree, file);
+  const source = fs.readFileSync(target, 'utf8');
+  const found = source.split(find).length - 1;
+  if (found !== 1) throw new Error(`${name}: its text is ${found} times in ${file}, not once`);
+  fs.writeFileSync(
+    target,
+    source.replace(find, () => replace),
+  );
+  try {
+    return await run(check);
+  } finally {
+    fs.writeFileSync(target, source);
+  }
+}
+
+/** A copy in which packages see each other's copies, and everything else is where it was. */
+function copyTree(): string {
+  const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'palimpsest-mutants-'));
+  for (const file of ['package.json', 'pnpm-workspace.yaml', 'vitest.shared.ts']) {
+    fs.copyFileSync(path.join(root, file), path.join(copy, file));
+  }
+  fs.copyFileSync(path.join(root, 'tsconfig.base.json'), path.join(copy, 'tsconfig.base.json'));
+  fs.symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
+  fs.cpSync(path.join(root, 'packages'), path.join(copy, 'packages'), {
+    recursive: true,
+    verbatimSymlinks: true, // links between packages are relative, and stay inside the copy
+    filter: (file) => !['dist', '.turbo'].includes(path.basename(file)),
+  });
+  return copy;
+}
+
+function describe(check: Check): string {
+  return check.kind === 'torture' ? 'torture' : `${check.folder} ${check.filter ?? ''}`.trim();
+}
+
+async function run(check: Check): Promise<Outcome> {
+  const started = performance.now();
+  const bin = path.join(root, 'node_modules/.bin');
+  const [command, args, folder] =
+    check.kind === 'torture'
+      ? ['tsx', ['--conditions=@palimpsest/source', 'src/main.ts', ...TORTURE], 'packages/torture']
+      : ['vitest', ['run', '--bail=1', ...(check.filter ? [check.filter] : [])], check.folder];
+  const { status, output } = await spawned(path.join(bin, command), args, path.join(tree, folder));
+  const seconds = (performance.now() - started) / 1000;
+  if (status === 0) return { failed: false, evidence: '', seconds };
+  const evidence = evidenceIn(output);
+  // A program that cannot even start has noticed nothing.
+  if (evidence === undefined && status !== 'hangs') {
+    throw new Error(`${describe(check)} broke instead of failing:\n${output.slice(-2000)}`);
+  }
+  return { failed: true, evidence: evidence ?? 'hangs', seconds };
+}
+
+/** The line in which the torture or a test says what it found wrong. */
+function evidenceIn(output: string): string | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the test runner colours its words
+  const plain = output.replaceAll(/\u001b\[[0-9;]*m/g, '');
+  const torture = /^FAILED (.*)$/m.exec(plain)?.[1];
+  if (torture !== undefined) return torture;
+  const test = /^\s*FAIL\s+(.*)$/m.exec(plain)?.[1];
+  return test !== undefined && /Tests\s+\d+ failed/.test(plain) ? test : undefined;
+}
+
+function spawned(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<{ status: number | 'hangs'; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let hangs = false;
+    const timer = setTimeout(() => {
+      hangs = true;
+      child.kill('SIGKILL');
+    }, LIMIT_MS);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (text) => {
+        output += text;
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ status: hangs ? 'hangs' : (code ?? (signal === null ? 0 : 1)), output });
+    });
+  });
+}
+
+function report(verdict: string, name: string, seconds: number, detail: string): void {
+  const time = `${seconds.toFixed(1)} s`.padStart(7);
+  console.log(`${verdict.padEnd(8)} ${name.padEnd(36)} ${time}  ${detail.slice(0, 150)}`.trimEnd());
+}
