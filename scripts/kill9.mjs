@@ -6,7 +6,8 @@
  * answered. Each cycle starts the built daemon, compares everything it serves with the model of
  * lib/sector-model.mjs, loads production and the branches over several connections (writes of 1-16
  * sectors, FUA, flushes, zeroes, reads that are checked), creates and deletes snapshots and branches
- * meanwhile, and sends SIGKILL after 0-30 ms of load, often in the middle of such a command.
+ * meanwhile, and sends SIGKILL after 0-30 ms of load (now and then later), often in the middle of such
+ * a command.
  *
  * Options: --cycles N (200), --seed S (1), --keep leaves the store of a failed run for a look.
  * Prints `kill-9 cycles done target seconds`. A seed repeats the same choices, not the same races.
@@ -313,7 +314,8 @@ async function cycle() {
     const running = Promise.all([...loads, ...commands]);
     // A finding in the load must not wait for the kill.
     running.catch(() => {});
-    await sleep(rng.below(31));
+    // Mostly in the first moments; now and then late enough for commits that nobody asked for.
+    await sleep(rng.below(rng.chance(0.05) ? 1500 : 31));
     // Now and then let the command be answered, so that snapshots and branches come about.
     if (rng.chance(0.5)) await Promise.all(commands);
     over.yes = true;

@@ -64,9 +64,13 @@ export function createApi(options: ApiOptions): Hono {
 
   app.get('/v1/volumes', (context) => context.json({ items: store.listVolumes() }));
   app.post('/v1/volumes', async (context) => {
-    const body = await jsonBody(context, schemas.volumeBody);
-    if ('path' in body) return context.json(await store.adoptVolume(body), 201);
-    const request = { name: body.name, size: body.size, allocate: body.allocate === true };
+    const value = await jsonValue(context);
+    if (typeof value === 'object' && value !== null && 'path' in value) {
+      const adoption = fitting(schemas.adoptVolumeBody, value, 'the body');
+      return context.json(await store.adoptVolume(adoption), 201);
+    }
+    const { name, size, allocate } = fitting(schemas.createVolumeBody, value, 'the body');
+    const request = { name, size, allocate: allocate === true };
     return longWork(
       context,
       (onProgress) => store.createVolume({ ...request, onProgress }),
@@ -142,18 +146,20 @@ function guard(context: Context, token: string): void {
 
 /** A3. */
 async function jsonBody<T extends z.ZodType>(context: Context, schema: T): Promise<z.infer<T>> {
+  return fitting(schema, await jsonValue(context), 'the body');
+}
+
+async function jsonValue(context: Context): Promise<unknown> {
   const type = (context.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') {
     throw new TransportError('ERR_BAD_REQUEST', 'send JSON: Content-Type: application/json');
   }
   const text = await bodyText(context);
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new TransportError('ERR_BAD_REQUEST', `the body is not JSON: ${String(cause)}`);
   }
-  return fitting(schema, value, 'the body');
 }
 
 /** The body, read no further than it may be long, whatever length it claims. */

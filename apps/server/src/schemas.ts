@@ -9,20 +9,17 @@ const text = z.string().max(4096);
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
 /** POST /v1/volumes, a new one. */
-const createVolumeBody = z.strictObject({
+export const createVolumeBody = z.strictObject({
   name: text,
   size: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
   allocate: z.boolean().optional(),
 });
 
 /** POST /v1/volumes, one from a raw image. */
-const adoptVolumeBody = z.strictObject({
+export const adoptVolumeBody = z.strictObject({
   name: text,
   path: text.startsWith('/', 'must be absolute: the daemon works in another directory'),
 });
-
-/** POST /v1/volumes. */
-export const volumeBody = z.union([createVolumeBody, adoptVolumeBody]);
 
 /** POST /v1/volumes/{volume}/snapshots. */
 export const snapshotBody = z.strictObject({

@@ -107,6 +107,14 @@ describe('bodies (A3)', () => {
     expect(answer.status).toBe(413);
   });
 
+  test('what is wrong with a body is told by its field', async () => {
+    const message = async (body: string): Promise<string | undefined> =>
+      (await send('POST', '/v1/volumes', { headers: JSON_TYPE, body })).json.error?.message;
+    expect(await message('{"name":"v"}')).toContain('size: ');
+    expect(await message('{"path":"/x"}')).toContain('name: ');
+    expect(await message('{"name":"v","path":"x"}')).toContain('path: must be absolute');
+  });
+
   test('unknown and malformed queries are refused', async () => {
     expect((await send('DELETE', '/v1/volumes/v?force=true')).status).toBe(400);
     expect((await send('DELETE', '/v1/volumes/v?dryRun=yes')).status).toBe(400);

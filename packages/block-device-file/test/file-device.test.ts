@@ -86,11 +86,11 @@ function fixture(blockSize: number, calls: Partial<FileCalls> = {}, spaceCommand
   return made;
 }
 
-/** A clock on which every call takes 5 ms: all work goes to the thread pool but one call. */
+/** A clock on which every call takes a second: nearly all work goes to the thread pool. */
 function slowClock(): () => number {
   let now = 0;
   return () => {
-    now += 5;
+    now += 1000;
     return now;
   };
 }
@@ -474,27 +474,59 @@ describe('disks', () => {
 });
 
 describe('pace', () => {
-  test('blocks until a call was slow, then rests twice as long each time', () => {
+  /** Calls of `tookMs` one after the other until the pool has to do the work; how many, how long. */
+  function untilRest(pace: Pace, from: number, tookMs: number): { calls: number; end: number } {
+    let now = from;
+    let calls = 0;
+    while (pace.mayBlock(now) && calls < 1000) {
+      pace.blocked(now, now + tookMs);
+      now += tookMs;
+      calls += 1;
+    }
+    return { calls, end: now };
+  }
+
+  function restOf(pace: Pace, from: number): number {
+    let now = from;
+    while (!pace.mayBlock(now)) now += 1;
+    return now - from;
+  }
+
+  test('a disk that is always slow soon goes to the pool, and rests longer each time', () => {
     const pace = new Pace();
     const rests: number[] = [];
     let now = 0;
-    for (let round = 0; round < 14; round++) {
-      expect(pace.mayBlock(now)).toBe(true);
-      pace.blocked(now, now + 2);
-      const from = now + 2;
-      while (!pace.mayBlock(now)) now++;
-      rests.push(now - from);
+    for (let round = 0; round < 16; round += 1) {
+      const { calls, end } = untilRest(pace, now, 8);
+      expect(calls).toBeLessThan(20);
+      rests.push(restOf(pace, end));
+      now = end + (rests.at(-1) as number);
     }
     expect(rests.slice(0, 4)).toEqual([10, 20, 40, 80]);
-    expect(rests.at(-1)).toBe(10_000);
+    expect(rests.at(-1)).toBe(60_000);
+  });
+
+  test('being put off the processor now and then is not a slow disk', () => {
+    const pace = new Pace();
+    for (let now = 0; now < 60_000; now += 25) {
+      expect(pace.mayBlock(now)).toBe(true);
+      pace.blocked(now, now + 8); // a third of the time, in calls of 8 ms
+    }
+  });
+
+  test('a stall takes less than one percent of the time', () => {
+    const pace = new Pace();
+    pace.blocked(0, 500);
+    expect(restOf(pace, 500)).toBe(50_000);
   });
 
   test('forgives after many fast calls', () => {
     const pace = new Pace();
-    pace.blocked(0, 2);
-    pace.blocked(100, 102); // the next rest would be 40
-    for (let call = 0; call < 2000; call++) pace.blocked(200, 200.5);
-    pace.blocked(300, 302);
-    expect([pace.mayBlock(311), pace.mayBlock(312)]).toEqual([false, true]);
+    const first = untilRest(pace, 0, 40);
+    const second = untilRest(pace, first.end + restOf(pace, first.end), 40);
+    expect(restOf(pace, second.end)).toBe(20);
+    for (let call = 0; call < 2000; call += 1) pace.blocked(second.end, second.end + 0.5);
+    const third = untilRest(pace, second.end + 1000, 40);
+    expect(restOf(pace, third.end)).toBe(10);
   });
 });

@@ -24,7 +24,8 @@ export class Budget {
 
   /** Takes `bytes` for a client that holds `held` already; false when it has to wait. */
   take(bytes: number, held: number): boolean {
-    const always = held === 0 && bytes <= SHARE;
+    // Nor must a request larger than all that is allowed wait for ever.
+    const always = (held === 0 && bytes <= SHARE) || this.#used === 0;
     if (!always && this.#used + bytes > this.#limit) return false;
     this.#used += bytes;
     return true;

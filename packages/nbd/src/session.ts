@@ -143,7 +143,7 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#handshakeOver();
-    if (this.#transmission !== undefined) this.#transmission.closed();
+    if (this.#transmission !== undefined) this.#transmission.streamClosed();
     else if (!this.#answering) void this.#release();
   }
 

@@ -50,11 +50,6 @@ function sectorOf(copy: Uint8Array, words: Int32Array, start: number): Sector | 
   return any === 0 ? undefined : { bytes: copy.subarray(start, start + SECTOR), a, b };
 }
 
-/** True when both hold the same bytes, told by their hashes. */
-export function sameSector(one: Sector | undefined, other: Sector | undefined): boolean {
-  return one === other || (one?.a === other?.a && one?.b === other?.b);
-}
-
 /** The content of one disk. */
 export class SectorStore {
   size: number;
