@@ -12,8 +12,8 @@ import { blanked, lineOf } from './lib/source.mjs';
 
 /** @typedef {{ file: string, text: string }} Source */
 
-/** Longest line, function and file that need no reason. */
-const COLUMNS = 100;
+/** Longest line (Biome breaks code at 100, comments may lean over), function and file without a reason. */
+const COLUMNS = 110;
 const FUNCTION_LINES = 70;
 const FILE_LINES = 300;
 
