@@ -106,7 +106,12 @@ export function createApi(options: ApiOptions): Hono {
     const dryRun = checkedQuery(context, schemas.removalQuery).dryRun === true;
     const { volume, snapshot } = context.req.param();
     const reference = snapshotReference(volume, snapshot);
-    return longWork(context, () => store.deleteSnapshot(reference, { dryRun }), 200, logger);
+    return longWork(
+      context,
+      (onProgress) => store.deleteSnapshot(reference, { dryRun, onProgress }),
+      200,
+      logger,
+    );
   });
 
   app.get('/v1/branches', (context) => {
@@ -121,7 +126,12 @@ export function createApi(options: ApiOptions): Hono {
     const dryRun = checkedQuery(context, schemas.removalQuery).dryRun === true;
     const { volume, branch } = context.req.param();
     const reference = branchReference(volume, branch);
-    return longWork(context, () => store.deleteBranch(reference, { dryRun }), 200, logger);
+    return longWork(
+      context,
+      (onProgress) => store.deleteBranch(reference, { dryRun, onProgress }),
+      200,
+      logger,
+    );
   });
   return app;
 }

@@ -62,7 +62,7 @@ export async function deleteSnapshot(
   const removal = { removed: [reference], dryRun: options.dryRun === true };
   if (removal.dryRun) return removal;
   const { production } = await context.attached.attach(volume);
-  await production.deleteSnapshot(snapshot.id);
+  await production.deleteSnapshot(snapshot.id, givingBack(options));
   return removal;
 }
 
@@ -101,8 +101,17 @@ export async function deleteBranch(
   assertUnused(context, [reference]);
   const removal = { removed: [reference], dryRun: options.dryRun === true };
   if (removal.dryRun) return removal;
-  await engine.deleteBranch(context.save, branch.id);
+  await engine.deleteBranch(context.save, branch.id, givingBack(options));
   return removal;
+}
+
+/** The engine's progress, a number of blocks, as the store tells it. */
+function givingBack({ onProgress }: RemovalOptions): engine.BranchDeletionOptions {
+  if (onProgress === undefined) return {};
+  return {
+    onProgress: (done, total) =>
+      onProgress({ phase: 'giving space back', done, total, unit: 'items' }),
+  };
 }
 
 /** Opens the device behind a reference, for the first of its openers. */

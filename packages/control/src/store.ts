@@ -126,13 +126,13 @@ export interface Removal {
 export interface RemovalOptions {
   /** Check and tell, but remove nothing. @default false */
   readonly dryRun?: boolean;
+  readonly onProgress?: OnProgress;
 }
 
 /** How to release a volume. */
 export interface ReleaseOptions extends RemovalOptions {
   /** Delete its snapshots and branches first. @default false, as they cannot be had back */
   readonly dropSnapshots?: boolean;
-  readonly onProgress?: OnProgress;
 }
 
 /** A new, empty volume. */

@@ -3,6 +3,7 @@
  * changes for the first time since the youngest snapshot, its old bytes go to the save volume.
  */
 export { Exclusion } from './exclusion.js';
+export type { DeletionOptions } from './production-volume.js';
 export {
   createProductionVolume,
   openProductionVolume,

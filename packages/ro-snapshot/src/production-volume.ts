@@ -36,6 +36,12 @@ import { SavedBlocks } from './saved-blocks.js';
 /** Entries that one commit of a deletion moves or gives back at most. */
 const DELETE_STEP = 4096;
 
+/** How to delete. */
+export interface DeletionOptions {
+  /** Hears how many saved blocks were dealt with, and about how many there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /**
  * Takes a device on as a production volume, in place: no byte of it is changed or copied.
  * @throws {StorageError} ERR_INVALID when its size is not whole blocks of the store.
@@ -166,7 +172,7 @@ export class ProductionVolume implements AsyncDisposable {
    * that only it needed is free.
    * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE when something is based on it.
    */
-  async deleteSnapshot(id: number): Promise<void> {
+  async deleteSnapshot(id: number, options: DeletionOptions = {}): Promise<void> {
     await this.#exclusion.alone(async () => {
       this.#assertOpen();
       const stored = storedSnapshots(this.#save, this.id).find((snapshot) => snapshot.id === id);
@@ -181,7 +187,7 @@ export class ProductionVolume implements AsyncDisposable {
       });
       this.#readQueue();
     });
-    await this.#finishDeletion(id);
+    await this.#finishDeletion(id, options);
   }
 
   /**
@@ -261,15 +267,17 @@ export class ProductionVolume implements AsyncDisposable {
   }
 
   /** Gives back or moves every entry of a hidden snapshot, one deletion after the other. */
-  #finishDeletion(snapshot: number): Promise<void> {
-    const done = this.#deletions.then(() => this.#moveEntries(snapshot));
+  #finishDeletion(snapshot: number, options: DeletionOptions = {}): Promise<void> {
+    const done = this.#deletions.then(() => this.#moveEntries(snapshot, options));
     // A deletion that fails is reported to who asked for it, and resumed at the next opening.
     this.#deletions = done.catch(() => undefined);
     return done;
   }
 
-  async #moveEntries(snapshot: number): Promise<void> {
+  async #moveEntries(snapshot: number, { onProgress }: DeletionOptions): Promise<void> {
     const save = this.#save;
+    const total = onProgress === undefined ? 0 : await save.map.count(this.id, snapshot);
+    let done = 0;
     const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
     for (let from = 0; ; ) {
       const blocks = await save.map.listSaved(this.id, snapshot, from, step);
@@ -277,6 +285,8 @@ export class ProductionVolume implements AsyncDisposable {
       if (last === undefined) break;
       if (this.#closing !== undefined) return;
       await this.#moveBlocks(snapshot, blocks);
+      done += blocks.length;
+      onProgress?.(done, Math.max(done, total));
       from = last + 1;
     }
     await save.transact((batch) => batch.object(snapshot, undefined));

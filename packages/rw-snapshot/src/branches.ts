@@ -19,6 +19,12 @@ const DELETE_STEP = 4096;
 /** Past the last block that the map can name. */
 const EVERY_BLOCK = 2 ** 48 - 1;
 
+/** How to delete a branch. */
+export interface BranchDeletionOptions {
+  /** Hears how many blocks were given back, and about how many there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /** Branches that are open, by store: one writer each. */
 const OPEN = new WeakMap<SaveVolume, Set<number>>();
 
@@ -66,12 +72,16 @@ export async function openBranch(save: SaveVolume, id: number, base: BlockDevice
  * Deletes a branch. It is gone for good when this resolves, and its blocks are free.
  * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE while it is open.
  */
-export async function deleteBranch(save: SaveVolume, id: number): Promise<void> {
+export async function deleteBranch(
+  save: SaveVolume,
+  id: number,
+  options: BranchDeletionOptions = {},
+): Promise<void> {
   if (openOf(save).has(id))
     throw new StorageError('ERR_IN_USE', `branch ${id} is open: close it first`);
   const branch = findBranch(save, id);
   await save.transact((batch) => batch.object(id, encodeObject({ ...branch, deleting: true })));
-  await freeBranch(save, id);
+  await freeBranch(save, id, options);
 }
 
 /** Resumes deletions that a crash or a close interrupted. Call it once after opening the store. */
@@ -81,7 +91,13 @@ export async function resumeBranchDeletions(save: SaveVolume): Promise<void> {
   }
 }
 
-async function freeBranch(save: SaveVolume, id: number): Promise<void> {
+async function freeBranch(
+  save: SaveVolume,
+  id: number,
+  { onProgress }: BranchDeletionOptions = {},
+): Promise<void> {
+  const total = onProgress === undefined ? 0 : await save.map.count(id);
+  let done = 0;
   const step = deletionStep(save);
   for (let from = 0; ; ) {
     const entries = await save.map.listEntries(id, from, EVERY_BLOCK, step);
@@ -94,6 +110,8 @@ async function freeBranch(save: SaveVolume, id: number): Promise<void> {
       }
     });
     from = last.block + 1;
+    done += entries.length;
+    onProgress?.(done, Math.max(done, total));
   }
   await save.transact((batch) => batch.object(id, undefined));
 }

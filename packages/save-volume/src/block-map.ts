@@ -143,6 +143,20 @@ export class BlockMap {
     return found.sort((x, y) => x.block - y.block || x.entry.version - y.entry.version);
   }
 
+  /** Entries of a space, or of one version in it: exact but for what is pending, so an estimate. */
+  async count(space: number, version?: number): Promise<number> {
+    let count = 0;
+    const add = (): undefined => {
+      count += 1;
+    };
+    if (version === undefined) await this.byBlock.scan([space, 0, 0], [space + 1, 0, 0], add);
+    else await this.byVersion.scan([space, version, 0], [space, version + 1, 0], add);
+    this.pending.eachOf(space, (_block, entry) => {
+      if (!entry.removed && (version === undefined || entry.version === version)) count += 1;
+    });
+    return count;
+  }
+
   /** Writes both trees with the pending changes (M2). The map itself changes by `adopt`. */
   async merge(supply: PageSupply, generation: number): Promise<MapRoots> {
     const { blocks, versions } = this.#updates();

@@ -7,7 +7,7 @@ import type { Random } from '@palimpsest/block-device/testing';
 import type { Geometry } from './geometry.js';
 import type { Model, ModelEvent } from './model.js';
 import { SECTOR } from './payload.js';
-import { isFull, type Log, payload, type Session, Violation } from './session.js';
+import { cloneDisk, isFull, type Log, payload, type Session, Violation } from './session.js';
 
 type Kind =
   | 'write'
@@ -108,7 +108,16 @@ export class History {
 
   /** Flushes one volume or branch. */
   async flush(space: string): Promise<void> {
-    await this.#tell({ kind: 'flush', spaces: [space] }, () => this.session.device(space).flush());
+    const { world } = this.session;
+    const asked = world.point;
+    await this.#tell({ kind: 'flush', spaces: [space] }, async () => {
+      await this.session.device(space).flush();
+      // A crash right here would tell too; looking at the trace tells each time, and says what.
+      for (const { change, lost } of world.pending()) {
+        if (change.device !== cloneDisk(space) || change.completeAt > asked || lost) continue;
+        throw new Violation(`I5: a flush of ${space} was answered before event ${change.index}`);
+      }
+    });
   }
 
   /** Compares everything with the model, and lets the store audit itself. */

@@ -116,7 +116,11 @@ async function damageAll(
   harm: (device: ReturnType<typeof failing>, sector: number) => void,
 ): Promise<number> {
   let noticed = 0;
+  const bytes = new Uint8Array(SECTOR);
   for (let sector = 0; sector < SAVE_BLOCKS; sector++) {
+    world.durable('save').readInto(bytes, sector * SECTOR);
+    // Of the free space a sample will do.
+    if (sector % 16 !== 0 && bytes.every((byte) => byte === 0)) continue;
     const image = world.crash(world.point, { kind: 'none' });
     const bad = failing(image.device('save'));
     harm(bad, sector);

@@ -35,9 +35,7 @@ export async function listBranches(context: CommandContext, volume?: string): Pr
 /** pal branch delete REFERENCE */
 export async function deleteBranch(context: CommandContext, reference: string): Promise<void> {
   await withStore(context, async (client) => {
-    const removal = await removeWithCare(context, ({ dryRun }) =>
-      client.deleteBranch(reference, { dryRun }),
-    );
+    const removal = await removeWithCare(context, (how) => client.deleteBranch(reference, how));
     if (removal !== undefined) {
       context.output.item('Removal', removal, removal.removed.join('\n'));
     }

@@ -45,9 +45,7 @@ export async function listSnapshots(context: CommandContext, volume?: string): P
 /** pal snapshot delete REFERENCE */
 export async function deleteSnapshot(context: CommandContext, reference: string): Promise<void> {
   await withStore(context, async (client) => {
-    const removal = await removeWithCare(context, ({ dryRun }) =>
-      client.deleteSnapshot(reference, { dryRun }),
-    );
+    const removal = await removeWithCare(context, (how) => client.deleteSnapshot(reference, how));
     if (removal !== undefined) {
       context.output.item('Removal', removal, removal.removed.join('\n'));
     }

@@ -88,16 +88,16 @@ export async function openDaemonClient(directory: string): Promise<StoreClient |
         path: `/v1/volumes/${step(volume)}/snapshots`,
         body,
       }),
-    async deleteSnapshot(text, { dryRun = false } = {}) {
-      const path = snapshotPath(text);
-      return call<Removal>({ method: 'DELETE', path: `${path}?dryRun=${dryRun}` });
+    async deleteSnapshot(text, { dryRun = false, onProgress } = {}) {
+      const path = `${snapshotPath(text)}?dryRun=${dryRun}`;
+      return call<Removal>({ method: 'DELETE', path, onProgress });
     },
     listSnapshots: (volume) => items<SnapshotInfo>('/v1/snapshots', volume),
     createBranch: ({ name, from }) =>
       call<BranchInfo>({ method: 'POST', path: '/v1/branches', body: { name, from } }),
-    async deleteBranch(text, { dryRun = false } = {}) {
-      const path = branchPath(text);
-      return call<Removal>({ method: 'DELETE', path: `${path}?dryRun=${dryRun}` });
+    async deleteBranch(text, { dryRun = false, onProgress } = {}) {
+      const path = `${branchPath(text)}?dryRun=${dryRun}`;
+      return call<Removal>({ method: 'DELETE', path, onProgress });
     },
     listBranches: (volume) => items<BranchInfo>('/v1/branches', volume),
     listExports: () => items<ExportInfo>('/v1/exports'),

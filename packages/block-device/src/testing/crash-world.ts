@@ -312,7 +312,8 @@ class DiskDriver implements BlockDriver {
     const device = this.#disk.name;
     this.#port.record({ index: begin, device, kind: 'flush-begin', begin });
     if (this.#jitter === undefined) return this.#endFlush(begin);
-    const wait = delay(this.#jitter);
+    // A flush takes longer than a write, so that others come while it runs.
+    const wait = delay({ ...this.#jitter, maxTurns: 6 * (this.#jitter.maxTurns ?? 5) });
     return wait === undefined ? this.#endFlush(begin) : wait.then(() => this.#endFlush(begin));
   }
 

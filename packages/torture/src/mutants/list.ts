@@ -261,9 +261,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fua-ignored',
     bug: 'an NBD write under FUA is answered before it is durable',
-    file: 'packages/nbd/src/transmission.ts',
-    find: 'if ((write.flags & FUA) !== 0) this.#flushThenSucceed(write, write.charge);\n    else ',
-    replace: '',
+    file: 'packages/nbd/src/client-work.ts',
+    find: 'return (flags & COMMAND_FLAG.fua) !== 0;',
+    replace: 'return flags < 0;',
     check: { kind: 'test', folder: 'packages/nbd', filter: 'transmission' },
   },
 ];

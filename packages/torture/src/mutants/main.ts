@@ -37,6 +37,7 @@ try {
 }
 
 async function runAll(): Promise<number> {
+  for (const mutant of chosen) mutate(mutant); // a patch that does not fit is told at once
   const checks = new Map(chosen.map(({ check }) => [JSON.stringify(check), check]));
   for (const check of checks.values()) {
     const { failed, evidence, seconds } = await run(check);
@@ -53,20 +54,23 @@ async function runAll(): Promise<number> {
   return killed === chosen.length ? 0 : 1;
 }
 
-async function attempt({ name, file, find, replace, check }: Mutant): Promise<Outcome> {
-  const target = path.join(tree, file);
+async function attempt(mutant: Mutant): Promise<Outcome> {
+  const target = path.join(tree, mutant.file);
   const source = fs.readFileSync(target, 'utf8');
-  const found = source.split(find).length - 1;
-  if (found !== 1) throw new Error(`${name}: its text is ${found} times in ${file}, not once`);
-  fs.writeFileSync(
-    target,
-    source.replace(find, () => replace),
-  );
+  fs.writeFileSync(target, mutate(mutant));
   try {
-    return await run(check);
+    return await run(mutant.check);
   } finally {
     fs.writeFileSync(target, source);
   }
+}
+
+/** The source with the bug in it. */
+function mutate({ name, file, find, replace }: Mutant): string {
+  const source = fs.readFileSync(path.join(tree, file), 'utf8');
+  const found = source.split(find).length - 1;
+  if (found !== 1) throw new Error(`${name}: its text is ${found} times in ${file}, not once`);
+  return source.replace(find, () => replace);
 }
 
 /** A copy in which packages see each other's copies, and everything else is where it was. */
@@ -113,7 +117,8 @@ function evidenceIn(output: string): string | undefined {
   const plain = output.replaceAll(/\u001b\[[0-9;]*m/g, '');
   const torture = /^FAILED (.*)$/m.exec(plain)?.[1];
   if (torture !== undefined) return torture;
-  const test = /^\s*FAIL\s+(.*)$/m.exec(plain)?.[1];
+  // A test by its name, if one is named; else the file.
+  const test = (/^\s*FAIL\s+(.* > .*)$/m.exec(plain) ?? /^\s*FAIL\s+(.*)$/m.exec(plain))?.[1];
   return test !== undefined && /Tests\s+\d+ failed/.test(plain) ? test : undefined;
 }
 
