@@ -48,7 +48,7 @@ export class CopyOut implements Participant {
   #arena: Uint8Array = new Uint8Array(0);
 
   constructor(save: SaveVolume, clone: BlockDevice, volume: number, saved: SavedBlocks) {
-    this.held = new HeldBlocks(save, { zerosTakeSpace: true });
+    this.held = new HeldBlocks(save);
     this.#save = save;
     this.#clone = clone;
     this.#volume = volume;
@@ -67,7 +67,9 @@ export class CopyOut implements Participant {
     for (const block of unfilled) {
       if (taken >= this.#arenaBlocks) break;
       if (this.youngest > 0) {
-        if (this.#saved.has(block) === undefined) await this.#saved.load(block);
+        // Again if need be: a region may be dropped between its loading and here. A block taken for
+        // unsaved would be saved with what overwrote it.
+        while (this.#saved.has(block) === undefined) await this.#saved.load(block);
         if (this.#saved.has(block) !== true) {
           if (!batch.hasRoom(unsaved.length + 1)) break;
           unsaved.push(block);

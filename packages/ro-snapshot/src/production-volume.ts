@@ -35,6 +35,8 @@ import { SavedBlocks } from './saved-blocks.js';
 
 /** Entries that one commit of a deletion moves or gives back at most. */
 const DELETE_STEP = 4096;
+/** A deletion may use what is kept for it when the store is full. */
+const GIVES_BACK = { givesBack: true };
 
 /** How to delete. */
 export interface DeletionOptions {
@@ -184,7 +186,7 @@ export class ProductionVolume implements AsyncDisposable {
       await this.#save.transact((batch) => {
         this.#assertNoDependants(id, batch);
         batch.object(id, encodeObject(hidden));
-      });
+      }, GIVES_BACK);
       this.#readQueue();
     });
     await this.#finishDeletion(id, options);
@@ -278,8 +280,8 @@ export class ProductionVolume implements AsyncDisposable {
     const save = this.#save;
     const total = onProgress === undefined ? 0 : await save.map.count(this.id, snapshot);
     let done = 0;
-    const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
     for (let from = 0; ; ) {
+      const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
       const blocks = await save.map.listSaved(this.id, snapshot, from, step);
       const last = blocks.at(-1);
       if (last === undefined) break;
@@ -289,7 +291,7 @@ export class ProductionVolume implements AsyncDisposable {
       onProgress?.(done, Math.max(done, total));
       from = last + 1;
     }
-    await save.transact((batch) => batch.object(snapshot, undefined));
+    await save.transact((batch) => batch.object(snapshot, undefined), GIVES_BACK);
     this.#deleting = this.#deleting.filter((id) => id !== snapshot);
   }
 
@@ -314,7 +316,7 @@ export class ProductionVolume implements AsyncDisposable {
         if (keep && heir !== undefined) batch.set(this.id, block, { ...entry, version: heir });
         else if (entry.address !== 0) batch.free(entry.address);
       }
-    });
+    }, GIVES_BACK);
   }
 
   #assertOpen(): void {

@@ -97,7 +97,7 @@ class BranchDevice implements BlockDriver, Participant {
     this.#parts = parts;
     this.blockSize = parts.save.blockSize;
     this.size = parts.size;
-    this.#held = new HeldBlocks(parts.save, { zerosTakeSpace: false });
+    this.#held = new HeldBlocks(parts.save);
     this.#spans = spans;
   }
 
@@ -251,27 +251,26 @@ class BranchDevice implements BlockDriver, Participant {
     if (this.#held.size > 0) await save.commit();
     this.#spans.expect(spans);
     const levels = new Map(spans.map((span) => [span.first, span.level]));
-    const step = Math.min(CLEAR_STEP, Math.floor(save.operationsMax / 2) - 4);
-    for (let from = 0; from < spans.length; from += step) {
-      const part = spans.slice(from, from + step);
+    const step = (): number => Math.min(CLEAR_STEP, Math.floor(save.operationsMax / 2) - 4);
+    for (let from = 0; from < spans.length; ) {
+      const part = spans.slice(from, from + step());
+      from += part.length;
       await save.transact((batch) => {
         for (const span of part) batch.putZero(id, span.first, SPAN_VERSION + span.level);
       });
     }
     for (let from = start; from < end; ) {
-      const entries = await save.map.listEntries(id, from, end, step);
-      const covered = entries.filter(
-        ({ block, entry }) => entry.version !== SPAN_VERSION + (levels.get(block) ?? -1),
-      );
-      if (covered.length > 0) {
-        await save.transact((batch) => {
-          for (const { block, entry } of covered) {
-            batch.remove(id, block, entry.version);
-            if (entry.address !== 0) batch.free(entry.address);
-          }
-        });
-      }
-      from = entries.length < step ? end : (entries.at(-1)?.block as number) + 1;
+      const limit = step();
+      // Listed in the transaction: a write that is committed meanwhile gives an old block back itself.
+      await save.transact(async (batch) => {
+        const entries = await save.map.listEntries(id, from, end, limit);
+        for (const { block, entry } of entries) {
+          if (entry.version === SPAN_VERSION + (levels.get(block) ?? -1)) continue;
+          batch.remove(id, block, entry.version);
+          if (entry.address !== 0) batch.free(entry.address);
+        }
+        from = entries.length < limit ? end : (entries.at(-1)?.block as number) + 1;
+      });
     }
   }
 

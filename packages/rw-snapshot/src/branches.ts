@@ -16,6 +16,8 @@ import { type Base, type BranchRecord, findBranch, type StoredBranch } from './r
 
 /** Entries that one commit of a deletion gives back at most. */
 const DELETE_STEP = 4096;
+/** A deletion may use what is kept for it when the store is full. */
+const GIVES_BACK = { givesBack: true };
 /** Past the last block that the map can name. */
 const EVERY_BLOCK = 2 ** 48 - 1;
 
@@ -77,11 +79,19 @@ export async function deleteBranch(
   id: number,
   options: BranchDeletionOptions = {},
 ): Promise<void> {
-  if (openOf(save).has(id))
-    throw new StorageError('ERR_IN_USE', `branch ${id} is open: close it first`);
+  const open = openOf(save);
+  if (open.has(id))
+    throw new StorageError('ERR_IN_USE', `branch ${id} is open, or being deleted: close it first`);
   const branch = findBranch(save, id);
-  await save.transact((batch) => batch.object(id, encodeObject({ ...branch, deleting: true })));
-  await freeBranch(save, id, options);
+  // Nobody else may open it or give its blocks back while this does: they would be somebody's by then.
+  open.add(id);
+  try {
+    const hidden = encodeObject({ ...branch, deleting: true });
+    await save.transact((batch) => batch.object(id, hidden), GIVES_BACK);
+    await freeBranch(save, id, options);
+  } finally {
+    open.delete(id);
+  }
 }
 
 /** Resumes deletions that a crash or a close interrupted. Call it once after opening the store. */
@@ -98,9 +108,8 @@ async function freeBranch(
 ): Promise<void> {
   const total = onProgress === undefined ? 0 : await save.map.count(id);
   let done = 0;
-  const step = deletionStep(save);
   for (let from = 0; ; ) {
-    const entries = await save.map.listEntries(id, from, EVERY_BLOCK, step);
+    const entries = await save.map.listEntries(id, from, EVERY_BLOCK, deletionStep(save));
     const last = entries.at(-1);
     if (last === undefined) break;
     await save.transact((batch) => {
@@ -108,12 +117,12 @@ async function freeBranch(
         batch.remove(id, block, entry.version);
         if (entry.address !== 0) batch.free(entry.address);
       }
-    });
+    }, GIVES_BACK);
     from = last.block + 1;
     done += entries.length;
     onProgress?.(done, Math.max(done, total));
   }
-  await save.transact((batch) => batch.object(id, undefined));
+  await save.transact((batch) => batch.object(id, undefined), GIVES_BACK);
 }
 
 /** A block may have an entry and a span; each takes two operations. */

@@ -4,9 +4,10 @@
  *   current      accepted since the last cycle began; a rewrite replaces the bytes in place
  *   committing   what the running cycle saves; not touched any more, a rewrite goes to `current`
  *
- *   H1  Every held block that needs a block of the save volume when it is committed has one
- *       reserved, taken before it is held and given back when it is settled: a write that was
- *       accepted is never refused later for want of space to commit it.
+ *   H1  Every held block has a block of the save volume reserved, taken before it is held and given
+ *       back when it is settled: a write that was accepted is never refused later for want of space
+ *       to commit it. Zeros too: where old bytes must be saved they need it, and everywhere else they
+ *       add to what a checkpoint must have room for.
  */
 import { invariant } from '@palimpsest/block-device';
 import type { SaveVolume } from './save-volume.js';
@@ -23,12 +24,8 @@ export class HeldBlocks {
   /** Buffers to use again: as many as were ever held at once, which the store's limit bounds. */
   readonly #spare: Uint8Array[] = [];
 
-  /** Whether held zeros need a block too, as they do where old bytes must be saved. */
-  readonly #zerosTakeSpace: boolean;
-
-  constructor(save: SaveVolume, options: { readonly zerosTakeSpace: boolean }) {
+  constructor(save: SaveVolume) {
     this.#save = save;
-    this.#zerosTakeSpace = options.zerosTakeSpace;
   }
 
   /** Blocks held; one that is rewritten while it is committed counts twice. */
@@ -135,7 +132,6 @@ export class HeldBlocks {
   }
 
   #need(bytes: HeldBlock | undefined): number {
-    if (bytes === undefined) return 0;
-    return bytes !== null || this.#zerosTakeSpace ? 1 : 0;
+    return bytes === undefined ? 0 : 1;
   }
 }

@@ -14,6 +14,8 @@
  *   C3  Blocks that a batch frees can be handed out only after it is durable (A1).
  *   C4  After a failure of unknown effect nothing more is written: the state on disk is the last
  *       durable batch, which recovery finds. A refusal for want of space is not such a failure.
+ *   C6  A batch is written only if a checkpoint has room for it afterwards: what would fill the store
+ *       to its brim is refused before anything is touched, and so a checkpoint never is.
  *   C5  A checkpoint writes trees, lists and bit maps to free places, flushes, then writes the
  *       superblock to the other slot, flushes, and only then starts the journal anew (S1).
  */
@@ -28,7 +30,7 @@ import type { Allocator } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
-import { ENTRY, JOURNAL_HEADER, REMOVE, ZERO } from './format.js';
+import { ENTRY, JOURNAL_HEADER, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
 import { encodeRecord, recordBlocks } from './journal.js';
 import { encodeObjects } from './objects.js';
 import { MISS } from './page-cache.js';
@@ -88,7 +90,8 @@ const PAGES_A_TURN = 64;
 const STAGING = 1 << 20;
 
 interface Task {
-  fill(batch: Batch): void;
+  readonly givesBack: boolean;
+  fill(batch: Batch): Promise<void> | void;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -115,6 +118,8 @@ export class SaveVolume implements AsyncDisposable {
   #nextSequence: number;
   #nextObject: number;
   #objectsChanged: boolean;
+  /** Bytes that the object list takes when it is written. */
+  #objectBytes: number;
   #dirty = 0;
   #reserved = 0;
   #staging: Uint8Array = new Uint8Array(0);
@@ -145,6 +150,7 @@ export class SaveVolume implements AsyncDisposable {
     this.map = recovered.map;
     this.allocator = recovered.allocator;
     this.#objects = recovered.objects;
+    this.#objectBytes = encodeObjects(recovered.objects).length;
     this.#seed = recovered.seed;
     this.#chains = recovered.chains;
     this.#journalHead = recovered.journalHead;
@@ -261,18 +267,31 @@ export class SaveVolume implements AsyncDisposable {
     return this.#running ?? this.commit();
   }
 
-  /** Operations that surely fit in one transaction. */
+  /** Operations that surely fit in one transaction now: fewer when the store is nearly full. */
   get operationsMax(): number {
-    return this.#recordLimit / ENTRY.size;
+    const most = this.#recordLimit / ENTRY.size;
+    const needed = this.#reserved + this.#pagesToCheckpoint(this.#reserved + most);
+    return this.allocator.free >= needed ? most : Math.min(most, this.#changesKept);
   }
 
-  /** Carries out `fill` in a commit; resolves when its changes are durable. */
-  transact(fill: (batch: Batch) => void): Promise<void> {
+  /**
+   * Carries out `fill` in a commit; resolves when its changes are durable. The map does not change
+   * while `fill` runs, so what it looks up still holds when its changes are made. With `givesBack` it
+   * may use the space that is kept for deleting.
+   * @throws {StorageError} ERR_NO_SPACE, and nothing is changed.
+   */
+  transact(
+    fill: (batch: Batch) => Promise<void> | void,
+    options: { readonly givesBack?: boolean } = {},
+  ): Promise<void> {
     const done = new Promise<void>((resolve, reject) => {
-      this.#tasks.push({ fill, resolve, reject });
+      this.#tasks.push({ givesBack: options.givesBack ?? false, fill, resolve, reject });
     });
-    // The cycle's own failure rejects the task; this keeps it from being reported twice.
-    this.commit().catch((error) => this.#rejectTasks(error));
+    // A cycle rejects its own tasks. Those that come while it runs have another one to come, unless
+    // this failure was the last.
+    this.commit().catch((error) => {
+      if (this.#failure !== undefined) this.#rejectTasks(error);
+    });
     return done;
   }
 
@@ -383,11 +402,17 @@ export class SaveVolume implements AsyncDisposable {
   async #runTasks(tasks: Task[]): Promise<void> {
     while (tasks.length > 0) {
       const batch = new Batch(this.#recordLimit);
-      const taken = takeTasks(tasks, batch);
+      const taken = await takeTasks(tasks, batch);
       try {
-        if (!batch.empty) await this.#write(batch);
+        if (!batch.empty) {
+          if (taken[0]?.givesBack !== true) await this.#makeRoom(batch, true);
+          await this.#write(batch);
+        }
       } catch (error) {
-        for (const task of [...taken, ...tasks]) task.reject(error);
+        for (const task of taken) task.reject(error);
+        // What was refused for want of space is no reason to refuse the others.
+        if (isStorageError(error, 'ERR_NO_SPACE')) continue;
+        for (const task of tasks) task.reject(error);
         throw error;
       }
       for (const task of taken) task.resolve();
@@ -401,7 +426,7 @@ export class SaveVolume implements AsyncDisposable {
     const blocks = recordBlocks(this.blockSize, batch.bodyBytes);
     invariant(blocks <= journalBlocks, 'a batch fits in the journal');
     if (this.#journalHead + blocks > journalBlocks) await this.#checkpoint(false);
-    if (batch.newBlocks.length > this.allocator.free) throw this.#full(batch.newBlocks.length);
+    await this.#makeRoom(batch, false);
     const addresses = await this.#storeData(batch);
     const record = encodeRecord(
       this.blockSize,
@@ -423,6 +448,24 @@ export class SaveVolume implements AsyncDisposable {
     this.#journalHead += blocks;
     this.#nextSequence += 1;
     await this.#apply(batch, addresses);
+  }
+
+  /**
+   * Refuses a batch after which a checkpoint might not have room; one right now may help (C6). With
+   * `keep`, what is kept for deletions and for those who have reserved space is not touched.
+   */
+  async #makeRoom(batch: Batch, keep: boolean): Promise<void> {
+    const lacks = (): boolean => {
+      const { free } = this.allocator;
+      const blocks = batch.newBlocks.length;
+      const changes = batch.bodyBytes / ENTRY.size;
+      const objects = batch.objects.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+      const lists = chainPages(this.blockSize, objects);
+      if (keep) return free - blocks - lists < this.#reserved + this.#metadataReserve(changes);
+      return free - blocks - lists < this.#pagesToCheckpoint(this.map.pending.count + changes);
+    };
+    if (lacks() && this.map.pending.count > 0) await this.#checkpoint(false);
+    if (lacks()) throw this.#full(batch.newBlocks.length);
   }
 
   /** Writes the batch's blocks to free places, in runs; returns where each went. */
@@ -472,6 +515,7 @@ export class SaveVolume implements AsyncDisposable {
       pending.set(space, block, entry, kind === REMOVE);
     }
     for (const { id, bytes } of batch.objects) {
+      this.#objectBytes += objectBytes(bytes) - objectBytes(this.#objects.get(id));
       if (bytes === undefined) this.#objects.delete(id);
       else this.#objects.set(id, bytes);
       this.#objectsChanged = true;
@@ -572,20 +616,36 @@ export class SaveVolume implements AsyncDisposable {
 
   // ---- Space, ownership, failure -------------------------------------------------------------
 
-  /**
-   * Blocks kept free so that what is pending can always be checkpointed: every page of the trees
-   * rewritten, or as many as the changes can touch, plus the pages that splits add and the lists.
-   */
+  /** Blocks kept free so that what is held can be checkpointed, and then a deletion be begun. */
   #metadataReserve(more: number): number {
-    const { byBlock, byVersion, pending } = this.map;
-    const changes = pending.count + this.#reserved + more;
+    const changes = this.map.pending.count + this.#reserved + more;
+    // Entries that move to another snapshot leave pages half empty behind them: hence the quarter.
+    const growth = 2 + Math.ceil(this.map.byVersion.root.pages / 4);
+    return growth + this.#pagesToCheckpoint(changes + this.#changesKept);
+  }
+
+  /** Changes of a deletion for which there is room when the store is full. */
+  get #changesKept(): number {
+    return Math.min(
+      CHANGES_KEPT.most,
+      Math.max(CHANGES_KEPT.least, Math.floor(this.allocator.totalBlocks / 128)),
+    );
+  }
+
+  /**
+   * Blocks that a checkpoint takes at most: every page of the trees rewritten, or as many as the
+   * changes can touch, plus the pages that splits add and the lists.
+   */
+  #pagesToCheckpoint(changes: number): number {
+    const { byBlock, byVersion } = this.map;
     let pages = 16;
     for (const { root } of [byBlock, byVersion]) {
       pages += Math.min(root.pages, changes * root.levels) + root.levels;
     }
     const perPage = Math.max(2, Math.floor((this.blockSize - 32) / ENTRY.size / 2));
     pages += 2 * Math.ceil((2 * changes) / perPage);
-    pages += 2 * (this.#chains.objects.length + this.#chains.groups.length);
+    pages += chainPages(this.blockSize, this.#objectBytes);
+    pages += chainPages(this.blockSize, this.allocator.encodedBytes);
     return pages;
   }
 
@@ -728,12 +788,14 @@ export class SaveVolume implements AsyncDisposable {
 }
 
 /** Lets tasks fill the batch while there is room; those that throw are rejected on their own. */
-function takeTasks(tasks: Task[], batch: Batch): Task[] {
+async function takeTasks(tasks: Task[], batch: Batch): Promise<Task[]> {
   const taken: Task[] = [];
   while (tasks.length > 0 && (taken.length === 0 || batch.hasRoom(ROOM_FOR_TASK))) {
+    // Those that may use what is kept for them do not share a batch with those that may not.
+    if (taken.length > 0 && taken[0]?.givesBack !== tasks[0]?.givesBack) break;
     const task = tasks.shift() as Task;
     try {
-      task.fill(batch);
+      await task.fill(batch);
       taken.push(task);
     } catch (error) {
       task.reject(error);
@@ -744,6 +806,13 @@ function takeTasks(tasks: Task[], batch: Batch): Task[] {
 
 /** Operations kept free before another task is taken in; a task that needs more has its own batch. */
 const ROOM_FOR_TASK = 1024;
+
+/** Changes that a deletion may make at a time in a full store: a 128th of its blocks, within these. */
+const CHANGES_KEPT = { least: 16, most: 8192 };
+
+function objectBytes(bytes: Uint8Array | undefined): number {
+  return bytes === undefined ? 0 : OBJECT_HEADER.size + bytes.length;
+}
 
 /** An error after which nobody knows what is on disk; space can only run out cleanly before it. */
 function unknownEffect(error: unknown): unknown {
