@@ -56,7 +56,7 @@ export class CopyOut implements Participant {
   }
 
   begin(): void {
-    this.held.begin();
+    if (this.failure === undefined) this.held.begin();
   }
 
   async fill(batch: Batch): Promise<boolean> {
@@ -84,7 +84,7 @@ export class CopyOut implements Participant {
       for (const run of runs) this.#putOld(batch, run);
     } catch (error) {
       // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
-      this.failure = error;
+      this.#fail(error);
       return false;
     }
     for (const block of unfilled.slice(0, taken)) this.held.fill(block);
@@ -102,9 +102,15 @@ export class CopyOut implements Participant {
       this.held.settle();
     } catch (error) {
       if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
-      else this.failure = error;
+      else this.#fail(error);
       this.held.abandon();
     }
+  }
+
+  /** What is held can be read from now on, and that is all: others must not wait for it. */
+  #fail(error: unknown): void {
+    this.failure = error;
+    this.held.forfeit();
   }
 
   abandon(): void {

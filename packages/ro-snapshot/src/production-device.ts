@@ -37,6 +37,14 @@ export interface ProductionParts {
 /** What a write must do with a block. */
 type Way = 'direct' | 'hold' | 'load';
 
+/** What became of a write so far. */
+interface Placed {
+  /** Reserved blocks that are held now, counted one by one: a failure may come between two. */
+  used: number;
+  /** Writes under way in the clone volume. */
+  readonly direct: Completion[];
+}
+
 /** Blocks of one request that are decided on, and held, together. */
 const SLICE_BLOCKS = 256;
 
@@ -163,14 +171,17 @@ export class ProductionDevice implements BlockDriver {
         save.settled(count);
       }
     }
-    let used = 0;
-    const direct: Completion[] = [];
+    const placed: Placed = { used: 0, direct: [] };
     try {
-      used = this.#place(first, count, source, direct);
+      this.#place(first, count, source, placed);
+    } catch (error) {
+      // What was begun ends first: nobody else would hear of its failure, and the buffer is in use.
+      await Promise.allSettled(placed.direct);
+      throw error;
     } finally {
-      save.settled(count - used);
+      save.settled(count - placed.used);
     }
-    await Promise.all(direct);
+    await Promise.all(placed.direct);
   }
 
   /** What a write must wait for before it can be placed, and then look again. */
@@ -185,16 +196,15 @@ export class ProductionDevice implements BlockDriver {
     return undefined;
   }
 
-  /** Holds or starts to write each block; returns how many of the reserved blocks that took. */
-  #place(first: number, count: number, source: Uint8Array | null, direct: Completion[]): number {
+  /** Holds or starts to write each block. */
+  #place(first: number, count: number, source: Uint8Array | null, placed: Placed): void {
     const { copyOut, clone } = this.#parts;
     const { blockSize } = this;
-    let used = 0;
     for (let index = 0; index < count; ) {
       const block = first + index;
       if (this.#wayOf(block) === 'hold') {
         const bytes = source?.subarray(index * blockSize, (index + 1) * blockSize) ?? null;
-        used += copyOut.held.costOf(block, bytes);
+        placed.used += copyOut.held.costOf(block, bytes);
         copyOut.held.hold(block, bytes);
         index += 1;
         continue;
@@ -206,10 +216,9 @@ export class ProductionDevice implements BlockDriver {
         part === undefined
           ? clone.zero(block * blockSize, run * blockSize)
           : clone.write(part, block * blockSize);
-      direct.push(this.#direct(completion));
+      placed.direct.push(this.#direct(completion));
       index += run;
     }
-    return used;
   }
 
   async #discardSaved(first: number, count: number): Promise<void> {

@@ -230,8 +230,15 @@ export class ProductionVolume implements AsyncDisposable {
       });
     } finally {
       this.#save.leave(this.#copyOut);
+      if (this.#copyOut.held.size > 0) await this.#forget();
       await this.device.close();
     }
+  }
+
+  /** What could not be committed is dropped once no cycle can be at work on it any more. */
+  async #forget(): Promise<void> {
+    await Promise.allSettled([this.#save.quiesced(() => Promise.resolve())]);
+    this.#copyOut.held.drop();
   }
 
   /** Everything held is in the clone volume, and that is flushed. */

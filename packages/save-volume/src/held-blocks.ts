@@ -21,6 +21,7 @@ export class HeldBlocks {
   #current = new Map<number, HeldBlock>();
   #committing = new Map<number, HeldBlock>();
   #filled: number[] = [];
+  #forfeited = false;
   /** Buffers to use again: as many as were ever held at once, which the store's limit bounds. */
   readonly #spare: Uint8Array[] = [];
 
@@ -121,11 +122,18 @@ export class HeldBlocks {
     this.#filled = [];
   }
 
-  /** Drops everything, as when its owner is deleted. */
+  /**
+   * Gives the space back that is reserved for what is held, which stays readable: for an owner that
+   * will never commit again, so that others need not wait for it.
+   */
+  forfeit(): void {
+    if (!this.#forfeited) this.#save.settled(this.size);
+    this.#forfeited = true;
+  }
+
+  /** Drops everything, as when its owner is left. */
   drop(): void {
-    for (const held of [this.#current, this.#committing]) {
-      for (const bytes of held.values()) this.#save.settled(this.#need(bytes));
-    }
+    this.forfeit();
     this.#current.clear();
     this.#committing.clear();
     this.#filled = [];

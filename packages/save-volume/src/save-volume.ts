@@ -122,6 +122,8 @@ export class SaveVolume implements AsyncDisposable {
   #objectBytes: number;
   #dirty = 0;
   #reserved = 0;
+  /** Blocks that were held and are not any more, ever. */
+  #settled = 0;
   #staging: Uint8Array = new Uint8Array(0);
   #tail: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -254,6 +256,7 @@ export class SaveVolume implements AsyncDisposable {
   settled(blocks: number): void {
     this.#reserved -= blocks;
     this.#dirty -= blocks;
+    this.#settled += blocks;
   }
 
   /** True when so much is held that writers must wait: `throttle` says until when. */
@@ -264,7 +267,19 @@ export class SaveVolume implements AsyncDisposable {
   /** Resolves when writers may look again whether they may go on; `undefined` when they may at once. */
   throttle(): Promise<void> | undefined {
     if (!this.isThrottled) return undefined;
-    return this.#running ?? this.commit();
+    return this.#running ?? this.#commitSome();
+  }
+
+  /** @throws {StorageError} ERR_NO_SPACE when a whole cycle could not get rid of a single block. */
+  async #commitSome(): Promise<void> {
+    const before = this.#settled;
+    await this.commit();
+    if (!this.isThrottled || this.#settled > before) return;
+    throw new StorageError(
+      'ERR_NO_SPACE',
+      `the memory for writes is full with ${this.#dirty * this.blockSize} bytes that an image has ` +
+        'no space for',
+    );
   }
 
   /** Operations that surely fit in one transaction now: fewer when the store is nearly full. */
@@ -548,7 +563,6 @@ export class SaveVolume implements AsyncDisposable {
         ...lists,
         clean: clean ? 1 : 0,
         generation,
-        totalBlocks: this.allocator.totalBlocks,
         allocatedBlocks: this.allocator.used,
         firstSequence: this.#nextSequence,
         durableSequence: this.#nextSequence,
@@ -588,13 +602,18 @@ export class SaveVolume implements AsyncDisposable {
       fields.objectsChecksum = checksum(content);
       this.#objectsChanged = false;
     }
-    const pages = chainPages(blockSize, allocator.encodedBytes);
-    const addresses = await this.#allocatePages(pages);
+    const addresses: number[] = [];
+    const missing = (): number => chainPages(blockSize, allocator.encodedBytes) - addresses.length;
+    while (missing() > 0) addresses.push(...(await this.#allocatePages(missing())));
+    const groupsBytes = allocator.encodedBytes;
+    fields.totalBlocks = allocator.totalBlocks;
     replaced.push(...this.#chains.groups);
     this.#chains = { ...this.#chains, groups: addresses };
     for (const address of replaced) await allocator.release(address);
     await allocator.save(generation);
-    const content = allocator.encode();
+    // A device that grew since the pages were taken is recorded as it was then: there is no page for
+    // the new groups, nothing is allocated in them yet, and its new size may not be durable in time.
+    const content = allocator.encode().subarray(0, groupsBytes);
     await writeChain(this.#device, blockSize, {
       kind: GROUPS_CHAIN,
       generation,
