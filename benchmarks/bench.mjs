@@ -1,8 +1,8 @@
 /**
  * npm run bench: our daemon on a real store beside qemu-nbd and nbdkit, the same fio jobs against
  * all, one after the other and again in the next round, so that a busy machine is busy for all.
- * Prints ratios with their spread, the CPU time of the servers, and which budgets of DESIGN.md
- * section 7 are met. Measures and tells; nothing fails because a machine was slow.
+ * Prints ratios with their spread, the CPU time of the servers, and which budgets (lib/rows.mjs)
+ * are met. Measures and tells; nothing fails because a machine was slow.
  *
  *   --rounds N      how often everything is measured (default 3)
  *   --seconds N     how long each timed measurement takes (default 2)

@@ -185,6 +185,21 @@ export function markdownFaults({ file, text }, files) {
   return found;
 }
 
+/**
+ * Documents named in sources or documents (FORMAT.md, docs/CLI.md) that the repository does not have.
+ * @param {Source} source
+ * @param {ReadonlyMap<string, string>} files
+ * @returns {string[]}
+ */
+export function missingDocuments({ file, text }, files) {
+  if (!/\.(?:ts|mjs|md|sh|json)$|^\.ci\//.test(file) || file.startsWith('scripts/tidy')) return [];
+  const names = new Set([...files.keys()].map((each) => each.split('/').at(-1)));
+  names.add('CHANGELOG.md'); // comes with the first release
+  return [...text.matchAll(/\b[A-Z]{3,}\.md\b/g)]
+    .filter(([name]) => !names.has(name))
+    .map((match) => `${file}:${lineOf(text, match.index)} names ${match[0]}, which is not there`);
+}
+
 /** The anchors GitHub gives a document's headings. */
 function anchors(markdown) {
   return new Set(

@@ -14,6 +14,7 @@ import {
   lengths,
   machinePaths,
   markdownFaults,
+  missingDocuments,
   missingHeader,
   undefinedInvariants,
 } from './tidy.mjs';
@@ -47,6 +48,7 @@ describe('the repository', () => {
 
   test('documents have one title and links that lead somewhere', () => {
     expect(sources.flatMap((source) => markdownFaults(source, files))).toEqual([]);
+    expect(sources.flatMap((source) => missingDocuments(source, files))).toEqual([]);
   });
 
   test('every invariant that is cited is defined', () => {
@@ -130,6 +132,14 @@ describe('the checks see what is planted', () => {
     const text =
       '# B\n[a](a.md#two-words) [b](c.md) [c](a.md#three)\n```sh\n# not a title\n```\n# C\n';
     expect(markdownFaults({ file: 'docs/b.md', text }, all)).toHaveLength(3);
+  });
+
+  test('documents that are not there', () => {
+    const all = new Map([['docs/A.md', '']]);
+    const text = '// see LAYOUT.md\n';
+    expect(missingDocuments({ file, text }, all)).toEqual([
+      `${file}:1 names LAYOUT.md, which is not there`,
+    ]);
   });
 
   test('invariants', () => {

@@ -1,6 +1,6 @@
 /**
  * What is measured: for each row one job, our server first, then those it is compared with. A
- * budget is a ratio of DESIGN.md section 7: `atLeast` for rates (ours / peer), `atMost` for
+ * budget is a ratio the project aims at: `atLeast` for rates (ours / peer), `atMost` for
  * latencies (ours / peer). Rows without a budget are there to be looked at.
  */
 

@@ -17,10 +17,18 @@ const IN_FLIGHT_MAX = 64;
 /** Bytes of one read or write of the clone volume at most. */
 const RUN_BYTES = 1 << 20;
 
+/**
+ * Bytes of blocks gathered at a time, in memory that is used again: as much as a commit starts at by
+ * default. Fresh memory for each block would cost more than reading it.
+ */
+const ARENA_BYTES = 8 << 20;
+
 interface Run {
   readonly first: number;
   readonly bytes: Uint8Array;
 }
+
+type Move = (bytes: Uint8Array, position: number) => Promise<void> | undefined;
 
 /** See the file header. */
 export class CopyOut implements Participant {
@@ -37,6 +45,7 @@ export class CopyOut implements Participant {
   readonly #clone: BlockDevice;
   readonly #volume: number;
   readonly #saved: SavedBlocks;
+  #arena: Uint8Array = new Uint8Array(0);
 
   constructor(save: SaveVolume, clone: BlockDevice, volume: number, saved: SavedBlocks) {
     this.held = new HeldBlocks(save, { zerosTakeSpace: true });
@@ -56,6 +65,7 @@ export class CopyOut implements Participant {
     const unsaved: number[] = [];
     let taken = 0;
     for (const block of unfilled) {
+      if (taken >= this.#arenaBlocks) break;
       if (this.youngest > 0) {
         if (this.#saved.has(block) === undefined) await this.#saved.load(block);
         if (this.#saved.has(block) !== true) {
@@ -66,9 +76,9 @@ export class CopyOut implements Participant {
       taken += 1;
     }
     try {
-      const runs = await this.#transfer(unsaved, (bytes, position) =>
-        this.#clone.readInto(bytes, position),
-      );
+      const read: Move = (bytes, position) => this.#clone.readInto(bytes, position);
+      const runs = this.#runsOf(unsaved);
+      await transferAll(runs, this.#save.blockSize, read);
       for (const run of runs) this.#putOld(batch, run);
     } catch (error) {
       // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
@@ -84,11 +94,8 @@ export class CopyOut implements Participant {
     if (filled.length === 0) return;
     for (const block of filled) this.#saved.add(block);
     try {
-      await this.#transfer(
-        filled,
-        (bytes, position) => this.#clone.write(bytes, position),
-        (block) => this.held.committing(block),
-      );
+      const write: Move = (bytes, position) => this.#clone.write(bytes, position);
+      await transferAll(this.#runsOf(filled, true), this.#save.blockSize, write);
       this.refusal = undefined;
       this.held.settle();
     } catch (error) {
@@ -113,35 +120,46 @@ export class CopyOut implements Participant {
     }
   }
 
-  /** Reads or writes blocks of the clone volume, neighbours together, several runs at a time. */
-  async #transfer(
-    blocks: readonly number[],
-    move: (bytes: Uint8Array, position: number) => Promise<void> | undefined,
-    source?: (block: number) => Uint8Array | null,
-  ): Promise<Run[]> {
-    const runs: Run[] = [];
-    const pending: Promise<void>[] = [];
+  get #arenaBlocks(): number {
+    return ARENA_BYTES / this.#save.blockSize;
+  }
+
+  /** Neighbours as one run each, with memory for their bytes: what is held of them, or room for it. */
+  #runsOf(blocks: readonly number[], held = false): Run[] {
     const { blockSize } = this.#save;
+    const needed = blocks.length * blockSize;
+    if (this.#arena.length < needed) this.#arena = new Uint8Array(needed);
+    const runs: Run[] = [];
     for (let index = 0; index < blocks.length; ) {
       const first = blocks[index] as number;
       let count = 1;
       while (blocks[index + count] === first + count && count * blockSize < RUN_BYTES) count += 1;
-      const bytes = new Uint8Array(count * blockSize);
-      if (source !== undefined) {
+      const at = index * blockSize;
+      const single = held && count === 1 ? this.held.committing(first) : null;
+      const bytes = single ?? this.#arena.subarray(at, at + count * blockSize);
+      if (held && single === null) {
         for (let offset = 0; offset < count; offset += 1) {
-          const held = source(first + offset);
-          if (held !== null) bytes.set(held, offset * blockSize);
+          const part = this.held.committing(first + offset);
+          if (part === null) bytes.fill(0, offset * blockSize, (offset + 1) * blockSize);
+          else bytes.set(part, offset * blockSize);
         }
       }
       runs.push({ first, bytes });
-      const completion = move(bytes, first * blockSize);
-      if (completion !== undefined) pending.push(completion);
-      if (pending.length >= IN_FLIGHT_MAX) await settleAll(pending.splice(0));
       index += count;
     }
-    await settleAll(pending);
     return runs;
   }
+}
+
+/** Reads or writes runs of the clone volume, several at a time. */
+async function transferAll(runs: readonly Run[], blockSize: number, move: Move): Promise<void> {
+  const pending: Promise<void>[] = [];
+  for (const { first, bytes } of runs) {
+    const completion = move(bytes, first * blockSize);
+    if (completion !== undefined) pending.push(completion);
+    if (pending.length >= IN_FLIGHT_MAX) await settleAll(pending.splice(0));
+  }
+  await settleAll(pending);
 }
 
 /** Waits for all, also when one fails, so that no buffer is in use afterwards. */

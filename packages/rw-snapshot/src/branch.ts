@@ -208,7 +208,8 @@ class BranchDevice implements BlockDriver, Participant {
     const { save, id } = this.#parts;
     for (const block of this.#held.unfilled()) {
       if (!batch.hasRoom(2)) return true;
-      const old = await save.find(id, block, 0);
+      const known = save.map.lookUp(id, block, 0);
+      const old = known === MISS ? await save.find(id, block, 0) : known;
       const bytes = this.#held.committing(block);
       if (bytes === null) batch.putZero(id, block, 0);
       else batch.put(id, block, 0, bytes);

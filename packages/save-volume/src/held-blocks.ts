@@ -68,6 +68,11 @@ export class HeldBlocks {
 
   /** A cycle begins: what is current is committed by it. */
   begin(): void {
+    this.#filled = [];
+    if (this.#committing.size === 0) {
+      [this.#committing, this.#current] = [this.#current, this.#committing];
+      return;
+    }
     for (const [block, bytes] of this.#current) {
       // Still there after a cycle that was refused: the newer bytes count.
       const older = this.#committing.get(block);
@@ -75,8 +80,7 @@ export class HeldBlocks {
       this.#save.settled(this.#need(older));
       this.#committing.set(block, bytes);
     }
-    this.#current = new Map();
-    this.#filled = [];
+    this.#current.clear();
   }
 
   /** Blocks that the cycle has not put into a batch yet, in order. */

@@ -117,6 +117,7 @@ export class SaveVolume implements AsyncDisposable {
   #objectsChanged: boolean;
   #dirty = 0;
   #reserved = 0;
+  #staging: Uint8Array = new Uint8Array(0);
   #tail: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
@@ -431,7 +432,7 @@ export class SaveVolume implements AsyncDisposable {
     const addresses: number[] = [];
     const runs = await this.allocator.allocate(newBlocks.length);
     try {
-      const staging = new Uint8Array(Math.min(STAGING, newBlocks.length * blockSize));
+      const staging = this.#stagingFor(newBlocks.length * blockSize);
       for (const run of runs) {
         for (let done = 0; done < run.count; ) {
           const count = Math.min(run.count - done, staging.length / blockSize);
@@ -451,6 +452,13 @@ export class SaveVolume implements AsyncDisposable {
       throw error;
     }
     return addresses;
+  }
+
+  /** Memory in which blocks are put side by side, used again by every batch. */
+  #stagingFor(bytes: number): Uint8Array {
+    const size = Math.min(STAGING, bytes);
+    if (this.#staging.length < size) this.#staging = new Uint8Array(size);
+    return this.#staging;
   }
 
   async #apply(batch: Batch, addresses: readonly number[]): Promise<void> {
