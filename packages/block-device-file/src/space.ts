@@ -70,7 +70,9 @@ export class SpaceHelper {
         complaint += text;
       });
       child.on('error', (error: NodeJS.ErrnoException) => {
-        resolve(error.code === 'ENOENT' ? 'program not found' : error.message);
+        // EACCES: not found either, and the path has a folder that this user may not look into.
+        const missing = error.code === 'ENOENT' || error.code === 'EACCES';
+        resolve(missing ? 'program not found' : error.message);
       });
       child.on('close', (status, signal) => {
         resolve(status === 0 ? undefined : complaint.trim() || `ended by ${signal ?? status}`);

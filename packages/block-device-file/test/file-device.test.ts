@@ -386,7 +386,7 @@ describe('space', () => {
     }
   })();
   afterAll(() => {
-    if (mounted) execFileSync('umount', [small]);
+    if (mounted) execFileSync('umount', ['--lazy', small]);
   });
 
   test.skipIf(!mounted)('a full disk: refused clearly, nothing else changed', async () => {

@@ -208,7 +208,15 @@ export class History {
     const there = this.#model.snapshots().filter(({ presence }) => presence === 'there');
     if (there.length === 0 || this.broken) return;
     const { name, parent } = this.#random.pick(there);
-    const ids = await this.session.readSnapshot(name, parent);
+    let ids: Int32Array;
+    try {
+      ids = await this.session.readSnapshot(name, parent);
+    } catch (error) {
+      // One that was deleted meanwhile says so.
+      const { presence } = this.#model.snapshot(name) ?? {};
+      if (isStorageError(error, 'ERR_NOT_FOUND') && presence !== 'there') return;
+      throw error;
+    }
     const complaint = this.#model.complainOfSnapshot(name, ids);
     if (complaint !== undefined) throw new Violation(`read amid writes: ${complaint}`);
   }
