@@ -479,6 +479,7 @@ export class SaveVolume implements AsyncDisposable {
       if (keep) return free - blocks - lists < this.#reserved + this.#metadataReserve(changes);
       return free - blocks - lists < this.#pagesToCheckpoint(this.map.pending.count + changes);
     };
+    while (lacks() && (await this.#grow()));
     if (lacks() && this.map.pending.count > 0) await this.#checkpoint(false);
     if (lacks()) throw this.#full(batch.newBlocks.length);
   }
@@ -639,7 +640,7 @@ export class SaveVolume implements AsyncDisposable {
   #metadataReserve(more: number): number {
     const changes = this.map.pending.count + this.#reserved + more;
     // Entries that move to another snapshot leave pages half empty behind them: hence the quarter.
-    const growth = 2 + Math.ceil(this.map.byVersion.root.pages / 4);
+    const growth = 16 + Math.ceil(this.map.byVersion.root.pages / 4);
     return growth + this.#pagesToCheckpoint(changes + this.#changesKept);
   }
 
@@ -657,9 +658,10 @@ export class SaveVolume implements AsyncDisposable {
    */
   #pagesToCheckpoint(changes: number): number {
     const { byBlock, byVersion } = this.map;
-    let pages = 16;
+    let pages = 0;
     for (const { root } of [byBlock, byVersion]) {
-      pages += Math.min(root.pages, changes * root.levels) + root.levels;
+      // With a root above the one there is, which the first changes or a split may bring.
+      pages += Math.min(root.pages, changes * root.levels) + root.levels + 1;
     }
     const perPage = Math.max(2, Math.floor((this.blockSize - 32) / ENTRY.size / 2));
     pages += 2 * Math.ceil((2 * changes) / perPage);

@@ -51,7 +51,7 @@ test('a store that grows at any moment of a checkpoint can be opened, after a cr
     await save.checkpoint();
     await growing;
     for (let point = before; point <= world.point; point += 1) {
-      for (const policy of world.policies(point, { limit: 6 })) {
+      for (const policy of world.policies(point, { most: 6 })) {
         const crashed = world.crash(point, policy).device('save');
         const again = await openSaveVolume(crashed);
         expect((await again.object(1))?.length, `moment ${moment}, point ${point}`).toBe(12);
