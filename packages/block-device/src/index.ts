@@ -18,3 +18,4 @@ export type { MemoryDeviceOptions } from './memory-device.js';
 export { createMemoryDevice } from './memory-device.js';
 export { readOnly } from './read-only.js';
 export { slice } from './slice.js';
+export { together } from './together.js';

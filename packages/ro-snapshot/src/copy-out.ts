@@ -8,7 +8,7 @@
  *       written to the clone volume (I3).
  *   W3  A block whose bit is set is never saved again (I2); its held bytes are only written.
  */
-import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
+import { type BlockDevice, isStorageError, together } from '@palimpsest/block-device';
 import { type Batch, HeldBlocks, type Participant, type SaveVolume } from '@palimpsest/save-volume';
 import type { SavedBlocks } from './saved-blocks.js';
 
@@ -161,19 +161,14 @@ export class CopyOut implements Participant {
 
 /** Reads or writes runs of the clone volume, several at a time. */
 async function transferAll(runs: readonly Run[], blockSize: number, move: Move): Promise<void> {
-  const pending: Promise<void>[] = [];
-  for (const { first, bytes } of runs) {
-    const completion = move(bytes, first * blockSize);
-    if (completion !== undefined) pending.push(completion);
-    if (pending.length >= IN_FLIGHT_MAX) await settleAll(pending.splice(0));
+  for (let from = 0; from < runs.length; from += IN_FLIGHT_MAX) {
+    await together((waits) => {
+      for (const { first, bytes } of runs.slice(from, from + IN_FLIGHT_MAX)) {
+        const completion = move(bytes, first * blockSize);
+        if (completion !== undefined) waits.push(completion);
+      }
+    });
   }
-  await settleAll(pending);
-}
-
-/** Waits for all, also when one fails, so that no buffer is in use afterwards. */
-async function settleAll(pending: Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(pending);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
 /** Tells whether all bytes are zero; most blocks that are not say so in their first byte. */

@@ -17,6 +17,7 @@ import {
   type Completion,
   type Extent,
   StorageError,
+  together,
   type ZeroOptions,
 } from '@palimpsest/block-device';
 import type { SaveVolume } from '@palimpsest/save-volume';
@@ -41,8 +42,6 @@ type Way = 'direct' | 'hold' | 'load';
 interface Placed {
   /** Reserved blocks that are held now, counted one by one: a failure may come between two. */
   used: number;
-  /** Writes under way in the clone volume. */
-  readonly direct: Completion[];
 }
 
 /** Blocks of one request that are decided on, and held, together. */
@@ -68,7 +67,7 @@ export class ProductionDevice implements BlockDriver {
   readInto(target: Uint8Array, position: number): Completion {
     const { clone, copyOut } = this.#parts;
     if (copyOut.held.size === 0) return clone.readInto(target, position);
-    return this.#readAround(target, position); // P2
+    return together((waits) => this.#readAround(target, position, waits)); // P2
   }
 
   write(source: Uint8Array, position: number): Completion {
@@ -171,17 +170,14 @@ export class ProductionDevice implements BlockDriver {
         save.settled(count);
       }
     }
-    const placed: Placed = { used: 0, direct: [] };
+    const placed = { used: 0 };
+    let completion: Completion;
     try {
-      this.#place(first, count, source, placed);
-    } catch (error) {
-      // What was begun ends first: nobody else would hear of its failure, and the buffer is in use.
-      await Promise.allSettled(placed.direct);
-      throw error;
+      completion = together((waits) => this.#place(first, count, source, placed, waits));
     } finally {
       save.settled(count - placed.used);
     }
-    await Promise.all(placed.direct);
+    await completion;
   }
 
   /** What a write must wait for before it can be placed, and then look again. */
@@ -197,7 +193,13 @@ export class ProductionDevice implements BlockDriver {
   }
 
   /** Holds or starts to write each block. */
-  #place(first: number, count: number, source: Uint8Array | null, placed: Placed): void {
+  #place(
+    first: number,
+    count: number,
+    source: Uint8Array | null,
+    placed: Placed,
+    waits: Promise<void>[],
+  ): void {
     const { copyOut, clone } = this.#parts;
     const { blockSize } = this;
     for (let index = 0; index < count; ) {
@@ -216,7 +218,8 @@ export class ProductionDevice implements BlockDriver {
         part === undefined
           ? clone.zero(block * blockSize, run * blockSize)
           : clone.write(part, block * blockSize);
-      placed.direct.push(this.#direct(completion));
+      const tracked = this.#direct(completion);
+      if (tracked !== undefined) waits.push(tracked);
       index += run;
     }
   }
@@ -230,24 +233,25 @@ export class ProductionDevice implements BlockDriver {
         await wait;
         wait = this.#obstacle(first + done, blocks);
       }
-      const waits: Completion[] = [];
-      for (let index = 0; index < blocks; ) {
-        const block = first + done + index;
-        let run = 0;
-        while (index + run < blocks && this.#wayOf(block + run) === 'direct') run += 1;
-        if (run > 0) waits.push(this.#direct(clone.discard(block * blockSize, run * blockSize)));
-        index += Math.max(1, run);
-      }
-      await Promise.all(waits);
+      await together((waits) => {
+        for (let index = 0; index < blocks; ) {
+          const block = first + done + index;
+          let run = 0;
+          while (index + run < blocks && this.#wayOf(block + run) === 'direct') run += 1;
+          const completion =
+            run > 0 ? this.#direct(clone.discard(block * blockSize, run * blockSize)) : undefined;
+          if (completion !== undefined) waits.push(completion);
+          index += Math.max(1, run);
+        }
+      });
     }
   }
 
-  #readAround(target: Uint8Array, position: number): Completion {
+  #readAround(target: Uint8Array, position: number, waits: Promise<void>[]): void {
     const { clone, copyOut } = this.#parts;
     const { blockSize } = this;
     const count = target.length / blockSize;
     const first = position / blockSize;
-    const waits: Promise<void>[] = [];
     for (let index = 0; index < count; ) {
       const held = copyOut.held.get(first + index);
       if (held !== undefined) {
@@ -264,7 +268,6 @@ export class ProductionDevice implements BlockDriver {
       if (completion !== undefined) waits.push(completion);
       index += run;
     }
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   async #commitAndFlush(): Promise<void> {

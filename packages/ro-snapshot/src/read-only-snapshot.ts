@@ -15,6 +15,7 @@ import {
   type Completion,
   checked,
   StorageError,
+  together,
 } from '@palimpsest/block-device';
 import type { SaveVolume } from '@palimpsest/save-volume';
 
@@ -51,10 +52,26 @@ class ReadOnlySnapshot implements BlockDriver {
 
   readInto(target: Uint8Array, position: number): Completion {
     this.#assertExists();
+    const completion = together((waits) => this.#read(target, position, waits));
+    return completion?.then(() => this.#assertExists());
+  }
+
+  write(): Completion {
+    throw new StorageError('ERR_READ_ONLY', 'a snapshot is read-only');
+  }
+
+  flush(): Completion {
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    // The volume, the store and the clone volume are their owners' to close.
+  }
+
+  #read(target: Uint8Array, position: number, waits: Promise<void>[]): void {
     const { blockSize } = this;
     const first = position / blockSize;
     const count = target.length / blockSize;
-    const waits: Promise<void>[] = [];
     let absent = 0;
     for (let index = 0; index < count; index += 1) {
       const part =
@@ -69,19 +86,6 @@ class ReadOnlySnapshot implements BlockDriver {
       absent = 0;
     }
     this.#readClone(target, first, count - absent, absent, waits);
-    return waits.length === 0 ? undefined : this.#settle(waits);
-  }
-
-  write(): Completion {
-    throw new StorageError('ERR_READ_ONLY', 'a snapshot is read-only');
-  }
-
-  flush(): Completion {
-    return undefined;
-  }
-
-  async close(): Promise<void> {
-    // The volume, the store and the clone volume are their owners' to close.
   }
 
   #readSaved(block: number, target: Uint8Array): boolean | Promise<boolean> {
@@ -117,11 +121,6 @@ class ReadOnlySnapshot implements BlockDriver {
     if (await found) return;
     await this.#view.clone.readInto(target, block * this.blockSize);
     await this.#readSaved(block, target); // N1
-  }
-
-  async #settle(waits: Promise<void>[]): Promise<void> {
-    await Promise.all(waits);
-    this.#assertExists();
   }
 
   #assertExists(): void {

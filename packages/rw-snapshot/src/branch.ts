@@ -21,6 +21,7 @@ import {
   checked,
   type Extent,
   StorageError,
+  together,
 } from '@palimpsest/block-device';
 import {
   type Batch,
@@ -104,10 +105,13 @@ class BranchDevice implements BlockDriver, Participant {
   // ---- The device ----------------------------------------------------------------------------
 
   readInto(target: Uint8Array, position: number): Completion {
+    return together((waits) => this.#read(target, position, waits));
+  }
+
+  #read(target: Uint8Array, position: number, waits: Promise<void>[]): void {
     const { blockSize } = this;
     const first = position / blockSize;
     const count = target.length / blockSize;
-    const waits: Promise<void>[] = [];
     let absent = 0;
     for (let index = 0; index < count; index += 1) {
       const part =
@@ -122,7 +126,6 @@ class BranchDevice implements BlockDriver, Participant {
       absent = 0;
     }
     this.#readBase(target, first, count - absent, absent, waits);
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   write(source: Uint8Array, position: number): Completion {
@@ -363,17 +366,18 @@ class BranchDevice implements BlockDriver, Participant {
     if (count === 0) return;
     const { blockSize } = this;
     const part = target.subarray(index * blockSize, (index + count) * blockSize);
-    const completion = this.#spans.none
-      ? this.#parts.base.readInto(part, (first + index) * blockSize)
-      : this.#readBeneathSpans(part, first + index);
+    if (!this.#spans.none) {
+      this.#readBeneathSpans(part, first + index, waits);
+      return;
+    }
+    const completion = this.#parts.base.readInto(part, (first + index) * blockSize);
     if (completion !== undefined) waits.push(completion);
   }
 
   /** At once when the pages that tell of spans are in memory and the base reads at once. */
-  #readBeneathSpans(target: Uint8Array, first: number): Completion {
+  #readBeneathSpans(target: Uint8Array, first: number, waits: Promise<void>[]): void {
     const { blockSize } = this;
     const end = first + target.length / blockSize;
-    const waits: Promise<void>[] = [];
     for (let block = first; block < end; ) {
       const zeroUntil = this.#spans.endOf(block);
       const part = (to: number) =>
@@ -391,12 +395,11 @@ class BranchDevice implements BlockDriver, Participant {
       }
       block = next;
     }
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   async #readBeneathSpansSlowly(target: Uint8Array, first: number): Promise<void> {
     await this.#spans.findEndOf(first);
-    await this.#readBeneathSpans(target, first);
+    await together((waits) => this.#readBeneathSpans(target, first, waits));
   }
 
   async #orBase(found: Promise<boolean>, block: number, target: Uint8Array): Promise<void> {
@@ -405,7 +408,7 @@ class BranchDevice implements BlockDriver, Participant {
     const now = this.#readOwn(block, target);
     if (now === true || (now !== false && (await now))) return;
     if (this.#spans.none) await this.#parts.base.readInto(target, block * this.blockSize);
-    else await this.#readBeneathSpans(target, block);
+    else await together((waits) => this.#readBeneathSpans(target, block, waits));
   }
 }
 

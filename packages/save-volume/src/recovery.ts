@@ -142,7 +142,7 @@ class Replay {
       if (!proven && !(await this.#hasItsData(record))) {
         this.head -= blocks;
         this.sequence -= 1;
-        return;
+        break;
       }
       await this.#apply(record.body);
       this.records += 1;
