@@ -17,5 +17,6 @@ export { InvariantViolation, invariant, isStorageError, StorageError } from './e
 export type { MemoryDeviceOptions } from './memory-device.js';
 export { createMemoryDevice } from './memory-device.js';
 export { readOnly } from './read-only.js';
+export { SharedFlush } from './shared-flush.js';
 export { slice } from './slice.js';
 export { together } from './together.js';

@@ -10,7 +10,12 @@
  *   G4  Nothing here allocates, or makes a promise, for a whole-block change that is done at once;
  *       one that goes on costs one promise and one claim.
  */
-import type { BlockDevice, Completion, ZeroOptions } from '@palimpsest/block-device';
+import {
+  type BlockDevice,
+  type Completion,
+  SharedFlush,
+  type ZeroOptions,
+} from '@palimpsest/block-device';
 
 /** A change that waits or is under way. */
 interface Claim {
@@ -41,11 +46,11 @@ export class DeviceGate {
   /** In the order of arrival (G2). Whole-block changes are only here while they are not done. */
   readonly #claims = new Set<Claim>();
   #exclusive = 0;
-  #flushing: Promise<void> | undefined;
-  #nextFlush: Promise<void> | undefined;
+  readonly #sharedFlush: SharedFlush;
 
   constructor(device: BlockDevice) {
     this.device = device;
+    this.#sharedFlush = new SharedFlush(device);
     this.#mask = device.blockSize - 1;
   }
 
@@ -93,25 +98,7 @@ export class DeviceGate {
 
   /** Makes every change that is done durable (G3). */
   flush(): Completion {
-    if (this.#flushing !== undefined) {
-      this.#nextFlush ??= this.#flushing.then(
-        () => this.#startNext(),
-        () => this.#startNext(),
-      );
-      return this.#nextFlush;
-    }
-    const completion = this.device.flush();
-    if (completion === undefined) return undefined;
-    const flushing = completion.finally(() => {
-      this.#flushing = undefined;
-    });
-    this.#flushing = flushing;
-    return flushing;
-  }
-
-  #startNext(): Completion {
-    this.#nextFlush = undefined;
-    return this.flush();
+    return this.#sharedFlush.flush();
   }
 
   /** Reads the blocks around `source`, lays it over them and writes them back (G1). */

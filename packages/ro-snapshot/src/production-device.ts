@@ -16,6 +16,7 @@ import {
   type BlockDriver,
   type Completion,
   type Extent,
+  SharedFlush,
   StorageError,
   together,
   type ZeroOptions,
@@ -24,7 +25,6 @@ import type { SaveVolume } from '@palimpsest/save-volume';
 import type { CopyOut } from './copy-out.js';
 import type { Exclusion } from './exclusion.js';
 import type { SavedBlocks } from './saved-blocks.js';
-import { SharedFlush } from './shared-flush.js';
 
 /** The parts of a production volume that its device works with. */
 export interface ProductionParts {

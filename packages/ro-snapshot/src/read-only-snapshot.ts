@@ -15,9 +15,8 @@ import {
   type Completion,
   checked,
   StorageError,
-  together,
 } from '@palimpsest/block-device';
-import type { SaveVolume } from '@palimpsest/save-volume';
+import { type Layers, readThrough, type SaveVolume } from '@palimpsest/save-volume';
 
 /** What a snapshot's device needs to know. */
 export interface SnapshotView {
@@ -43,16 +42,23 @@ class ReadOnlySnapshot implements BlockDriver {
   readonly size: number;
   readonly readOnly = true;
   readonly #view: SnapshotView;
+  readonly #layers: Layers;
 
   constructor(view: SnapshotView) {
     this.#view = view;
     this.blockSize = view.save.blockSize;
     this.size = view.size;
+    this.#layers = {
+      blockSize: this.blockSize,
+      readOwn: (block, target) => this.#readSaved(block, target),
+      readLater: (found, block, target) => this.#orClone(found, block, target),
+      readBeneath: (first, target, waits) => this.#readClone(first, target, waits),
+    };
   }
 
   readInto(target: Uint8Array, position: number): Completion {
     this.#assertExists();
-    const completion = together((waits) => this.#read(target, position, waits));
+    const completion = readThrough(this.#layers, target, position);
     return completion?.then(() => this.#assertExists());
   }
 
@@ -68,45 +74,16 @@ class ReadOnlySnapshot implements BlockDriver {
     // The volume, the store and the clone volume are their owners' to close.
   }
 
-  #read(target: Uint8Array, position: number, waits: Promise<void>[]): void {
-    const { blockSize } = this;
-    const first = position / blockSize;
-    const count = target.length / blockSize;
-    let absent = 0;
-    for (let index = 0; index < count; index += 1) {
-      const part =
-        count === 1 ? target : target.subarray(index * blockSize, (index + 1) * blockSize);
-      const found = this.#readSaved(first + index, part);
-      if (found === false) {
-        absent += 1;
-        continue;
-      }
-      if (found !== true) waits.push(this.#orClone(found, first + index, part));
-      this.#readClone(target, first, index - absent, absent, waits);
-      absent = 0;
-    }
-    this.#readClone(target, first, count - absent, absent, waits);
-  }
-
   #readSaved(block: number, target: Uint8Array): boolean | Promise<boolean> {
     const { save, volume, snapshot } = this.#view;
     return save.readSaved(volume, block, snapshot, target);
   }
 
   /** Reads a run of blocks that no entry was found for. */
-  #readClone(
-    target: Uint8Array,
-    first: number,
-    index: number,
-    count: number,
-    waits: Promise<void>[],
-  ): void {
-    if (count === 0) return;
-    const { blockSize } = this;
-    const part = target.subarray(index * blockSize, (index + count) * blockSize);
-    const completion = this.#view.clone.readInto(part, (first + index) * blockSize);
+  #readClone(first: number, target: Uint8Array, waits: Promise<void>[]): void {
+    const completion = this.#view.clone.readInto(target, first * this.blockSize);
     // Read at once: nobody can have written between the look-up and here.
-    if (completion !== undefined) waits.push(this.#lookAgain(completion, first + index, part));
+    if (completion !== undefined) waits.push(this.#lookAgain(completion, first, target));
   }
 
   async #lookAgain(reading: Promise<void>, first: number, target: Uint8Array): Promise<void> {

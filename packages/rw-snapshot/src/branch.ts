@@ -26,9 +26,11 @@ import {
 import {
   type Batch,
   HeldBlocks,
+  type Layers,
   type MapEntry,
   MISS,
   type Participant,
+  readThrough,
   type SaveVolume,
 } from '@palimpsest/save-volume';
 import {
@@ -90,6 +92,7 @@ class BranchDevice implements BlockDriver, Participant {
   readonly #parts: BranchParts;
   readonly #held: HeldBlocks;
   readonly #spans: ZeroSpans;
+  readonly #layers: Layers;
   /** Changes under way that were not done at once. */
   readonly #changing = new Set<Promise<void>>();
   #finished = false;
@@ -100,32 +103,18 @@ class BranchDevice implements BlockDriver, Participant {
     this.size = parts.size;
     this.#held = new HeldBlocks(parts.save);
     this.#spans = spans;
+    this.#layers = {
+      blockSize: this.blockSize,
+      readOwn: (block, target) => this.#readOwn(block, target),
+      readLater: (found, block, target) => this.#orBase(found, block, target),
+      readBeneath: (first, target, waits) => this.#readBase(first, target, waits),
+    };
   }
 
   // ---- The device ----------------------------------------------------------------------------
 
   readInto(target: Uint8Array, position: number): Completion {
-    return together((waits) => this.#read(target, position, waits));
-  }
-
-  #read(target: Uint8Array, position: number, waits: Promise<void>[]): void {
-    const { blockSize } = this;
-    const first = position / blockSize;
-    const count = target.length / blockSize;
-    let absent = 0;
-    for (let index = 0; index < count; index += 1) {
-      const part =
-        count === 1 ? target : target.subarray(index * blockSize, (index + 1) * blockSize);
-      const found = this.#readOwn(first + index, part);
-      if (found === false) {
-        absent += 1;
-        continue;
-      }
-      if (found !== true) waits.push(this.#orBase(found, first + index, part));
-      this.#readBase(target, first, index - absent, absent, waits);
-      absent = 0;
-    }
-    this.#readBase(target, first, count - absent, absent, waits);
+    return readThrough(this.#layers, target, position);
   }
 
   write(source: Uint8Array, position: number): Completion {
@@ -356,21 +345,12 @@ class BranchDevice implements BlockDriver, Participant {
   }
 
   /** Reads a run that the branch has no blocks of its own for. */
-  #readBase(
-    target: Uint8Array,
-    first: number,
-    index: number,
-    count: number,
-    waits: Promise<void>[],
-  ): void {
-    if (count === 0) return;
-    const { blockSize } = this;
-    const part = target.subarray(index * blockSize, (index + count) * blockSize);
+  #readBase(first: number, target: Uint8Array, waits: Promise<void>[]): void {
     if (!this.#spans.none) {
-      this.#readBeneathSpans(part, first + index, waits);
+      this.#readBeneathSpans(target, first, waits);
       return;
     }
-    const completion = this.#parts.base.readInto(part, (first + index) * blockSize);
+    const completion = this.#parts.base.readInto(target, first * this.blockSize);
     if (completion !== undefined) waits.push(completion);
   }
 
@@ -407,8 +387,7 @@ class BranchDevice implements BlockDriver, Participant {
     // A write that was answered while we looked is held by now, or committed: look there first.
     const now = this.#readOwn(block, target);
     if (now === true || (now !== false && (await now))) return;
-    if (this.#spans.none) await this.#parts.base.readInto(target, block * this.blockSize);
-    else await together((waits) => this.#readBeneathSpans(target, block, waits));
+    await together((waits) => this.#readBase(block, target, waits));
   }
 }
 

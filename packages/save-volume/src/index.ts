@@ -9,6 +9,8 @@ export type { FormatOptions } from './open.js';
 export { formatSaveVolume, openSaveVolume } from './open.js';
 export { MISS } from './page-cache.js';
 export type { MapEntry } from './pending-map.js';
+export type { Layers } from './read-through.js';
+export { readThrough } from './read-through.js';
 export type { Participant, SaveVolume, SaveVolumeOptions, SpaceReport } from './save-volume.js';
 export type { Attributes, StoredObject } from './stored-objects.js';
 export { encodeObject, storedObjects } from './stored-objects.js';

@@ -153,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'flush-joins-a-running-flush',
     bug: 'a flush of production that comes while another runs shares that one (D2)',
-    file: 'packages/ro-snapshot/src/shared-flush.ts',
+    file: 'packages/block-device/src/shared-flush.ts',
     find: 'if (this.#running === undefined) return this.#start();',
     replace:
       'if (this.#running === undefined) return this.#start();\n    else return this.#running;',

@@ -2,7 +2,7 @@
  * Flushes of one device that many ask for at once: whoever comes while a flush runs shares the next
  * one, since only a flush that begins after a write covers it (D2).
  */
-import type { BlockDevice, Completion } from '@palimpsest/block-device';
+import type { BlockDevice, Completion } from './block-device.js';
 
 /** See the file header. */
 export class SharedFlush {
