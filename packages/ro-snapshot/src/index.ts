@@ -3,7 +3,6 @@
  * changes for the first time since the youngest snapshot, its old bytes go to the save volume.
  */
 export { Exclusion } from './exclusion.js';
-export type { DeletionOptions } from './production-volume.js';
 export {
   createProductionVolume,
   openProductionVolume,
@@ -12,3 +11,5 @@ export {
 } from './production-volume.js';
 export type { SnapshotRecord, VolumeRecord } from './records.js';
 export { listProductionVolumes } from './records.js';
+export type { Alongside, DeletionOptions } from './snapshot-queue.js';
+export { SnapshotQueue } from './snapshot-queue.js';

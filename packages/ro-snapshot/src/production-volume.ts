@@ -4,45 +4,17 @@
  *
  *   Q1  A snapshot is taken alone: writes that were answered before are in the clone volume and
  *       flushed, writes that come meanwhile wait; then one atomic commit makes it exist (R4, R5).
- *   Q2  Blocks are saved for the youngest snapshot only, whatever their number.
- *   Q3  Deleting snapshot k keeps every other: an entry saved for k also answers for the older ones
- *       back to the entry before it. If the next older snapshot p is among them the entry is moved
- *       to p, else its block is given back. k is hidden in one commit; its entries follow in as many
- *       as it takes, and a crash between them is resumed at the next opening (I6).
+ *   Q2..Q4  See snapshot-queue.ts.
  */
 import { type BlockDevice, checked, invariant, StorageError } from '@palimpsest/block-device';
-import {
-  type Attributes,
-  type Batch,
-  encodeObject,
-  type SaveVolume,
-  type StoredObject,
-  storedObjects,
-} from '@palimpsest/save-volume';
+import { type Attributes, encodeObject, type SaveVolume } from '@palimpsest/save-volume';
 import { CopyOut } from './copy-out.js';
 import { Exclusion } from './exclusion.js';
 import { ProductionDevice } from './production-device.js';
 import { openReadOnlySnapshot } from './read-only-snapshot.js';
-import {
-  findVolume,
-  type SnapshotRecord,
-  type StoredSnapshot,
-  type StoredVolume,
-  snapshotRecord,
-  storedSnapshots,
-} from './records.js';
+import { findVolume, type SnapshotRecord, type StoredVolume, storedSnapshots } from './records.js';
 import { SavedBlocks } from './saved-blocks.js';
-
-/** Entries that one commit of a deletion moves or gives back at most. */
-const DELETE_STEP = 4096;
-/** A deletion may use what is kept for it when the store is full. */
-const GIVES_BACK = { givesBack: true };
-
-/** How to delete. */
-export interface DeletionOptions {
-  /** Hears how many saved blocks were dealt with, and about how many there are. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
+import { type Alongside, type DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
 
 /**
  * Takes a device on as a production volume, in place: no byte of it is changed or copied.
@@ -109,10 +81,7 @@ export class ProductionVolume implements AsyncDisposable {
   readonly #saved: SavedBlocks;
   readonly #copyOut: CopyOut;
   readonly #exclusion = new Exclusion();
-  #queue: SnapshotRecord[] = [];
-  /** Snapshots hidden but not gone yet, oldest first. */
-  #deleting: number[] = [];
-  #deletions: Promise<void> = Promise.resolve();
+  readonly #queue: SnapshotQueue;
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -132,9 +101,10 @@ export class ProductionVolume implements AsyncDisposable {
         exclusion: this.#exclusion,
       }),
     );
-    this.#readQueue();
+    this.#queue = new SnapshotQueue(save, id);
+    this.#followQueue();
     save.join(this.#copyOut);
-    for (const snapshot of this.#deleting) this.#finishDeletion(snapshot);
+    this.#queue.resume();
   }
 
   /** Bytes. */
@@ -144,7 +114,7 @@ export class ProductionVolume implements AsyncDisposable {
 
   /** The snapshot queue, oldest (head) first. */
   get snapshots(): readonly SnapshotRecord[] {
-    return this.#queue;
+    return this.#queue.records;
   }
 
   /**
@@ -152,20 +122,13 @@ export class ProductionVolume implements AsyncDisposable {
    * Durable when it resolves. The cost does not depend on the volume's size.
    * @throws {StorageError} ERR_NO_SPACE, and no snapshot; ERR_FAILED.
    */
-  createSnapshot(attributes: Attributes = {}): Promise<SnapshotRecord> {
+  createSnapshot(attributes: Attributes = {}, alongside?: Alongside): Promise<SnapshotRecord> {
     return this.#exclusion.alone(async () => {
       this.#assertOpen();
       await this.#drain();
-      const id = this.#save.newObjectId();
-      const snapshot: StoredSnapshot = {
-        type: 'snapshot',
-        volume: this.id,
-        size: this.#clone.size,
-        attributes,
-      };
-      await this.#save.transact((batch) => batch.object(id, encodeObject(snapshot)));
-      this.#readQueue();
-      return snapshotRecord({ id, object: snapshot });
+      const record = await this.#queue.add(this.#clone.size, attributes, alongside);
+      this.#followQueue();
+      return record;
     });
   }
 
@@ -177,19 +140,11 @@ export class ProductionVolume implements AsyncDisposable {
   async deleteSnapshot(id: number, options: DeletionOptions = {}): Promise<void> {
     await this.#exclusion.alone(async () => {
       this.#assertOpen();
-      const stored = storedSnapshots(this.#save, this.id).find((snapshot) => snapshot.id === id);
-      if (stored === undefined || stored.object.deleting === true) {
-        throw new StorageError('ERR_NOT_FOUND', `volume ${this.id} has no snapshot ${id}`);
-      }
       await this.#drain();
-      const hidden: StoredSnapshot = { ...stored.object, deleting: true };
-      await this.#save.transact((batch) => {
-        this.#assertNoDependants(id, batch);
-        batch.object(id, encodeObject(hidden));
-      }, GIVES_BACK);
-      this.#readQueue();
+      await this.#queue.hide(id, options.alongside);
+      this.#followQueue();
     });
-    await this.#finishDeletion(id, options);
+    await this.#queue.finish(id, options);
   }
 
   /**
@@ -197,7 +152,7 @@ export class ProductionVolume implements AsyncDisposable {
    * @throws {StorageError} ERR_NOT_FOUND.
    */
   openSnapshot(id: number): BlockDevice {
-    const record = this.#queue.find((snapshot) => snapshot.id === id);
+    const record = this.#queue.find(id);
     if (record === undefined) {
       throw new StorageError('ERR_NOT_FOUND', `volume ${this.id} has no snapshot ${id}`);
     }
@@ -207,7 +162,7 @@ export class ProductionVolume implements AsyncDisposable {
       volume: this.id,
       snapshot: id,
       size: record.size,
-      exists: () => this.#queue.some((snapshot) => snapshot.id === id),
+      exists: () => this.#queue.find(id) !== undefined,
     });
   }
 
@@ -222,7 +177,7 @@ export class ProductionVolume implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#deletions;
+    await this.#queue.stop();
     try {
       await this.#exclusion.alone(async () => {
         this.#copyOut.closed = true; // writes that wait for this change are refused after it
@@ -250,80 +205,10 @@ export class ProductionVolume implements AsyncDisposable {
     await this.#clone.flush();
   }
 
-  /** Takes the queue over from the stored objects, and what follows from it. */
-  #readQueue(): void {
-    const stored = storedSnapshots(this.#save, this.id);
-    const deleting = stored.filter(({ object }) => object.deleting === true).map(({ id }) => id);
-    this.#queue = stored.filter(({ object }) => object.deleting !== true).map(snapshotRecord);
-    this.#deleting = deleting;
-    const youngest = this.#queue.at(-1)?.id ?? 0;
-    this.#copyOut.youngest = youngest;
-    // Entries of younger snapshots that are being deleted answer for the youngest one too.
-    const answering = deleting.filter((id) => id > youngest).reverse();
-    const versions = youngest === 0 ? [] : [...answering, youngest];
-    this.#saved.reset(versions);
-  }
-
-  #assertNoDependants(snapshot: number, batch: Batch): void {
-    const dependants = storedObjects<StoredObject>(this.#save, 'branch', batch).filter(
-      ({ object }) => object.base?.volume === this.id && object.base.snapshot === snapshot,
-    );
-    if (dependants.length === 0) return;
-    throw new StorageError(
-      'ERR_IN_USE',
-      `snapshot ${snapshot} is the base of ${dependants.length} branches: delete them first`,
-    );
-  }
-
-  /** Gives back or moves every entry of a hidden snapshot, one deletion after the other. */
-  #finishDeletion(snapshot: number, options: DeletionOptions = {}): Promise<void> {
-    const done = this.#deletions.then(() => this.#moveEntries(snapshot, options));
-    // A deletion that fails is reported to who asked for it, and resumed at the next opening.
-    this.#deletions = done.catch(() => undefined);
-    return done;
-  }
-
-  async #moveEntries(snapshot: number, { onProgress }: DeletionOptions): Promise<void> {
-    const save = this.#save;
-    const total = onProgress === undefined ? 0 : await save.map.count(this.id, snapshot);
-    let done = 0;
-    for (let from = 0; ; ) {
-      const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
-      const blocks = await save.map.listSaved(this.id, snapshot, from, step);
-      const last = blocks.at(-1);
-      if (last === undefined) break;
-      if (this.#closing !== undefined) return;
-      await this.#moveBlocks(snapshot, blocks);
-      done += blocks.length;
-      onProgress?.(done, Math.max(done, total));
-      from = last + 1;
-    }
-    await save.transact((batch) => batch.object(snapshot, undefined), GIVES_BACK);
-    this.#deleting = this.#deleting.filter((id) => id !== snapshot);
-  }
-
-  async #moveBlocks(snapshot: number, blocks: readonly number[]): Promise<void> {
-    const save = this.#save;
-    const steps: {
-      block: number;
-      keep: boolean;
-      entry: Awaited<ReturnType<SaveVolume['find']>>;
-    }[] = [];
-    // Looked up afresh for each step: a snapshot is never created between two existing ones.
-    const heir = this.#queue.findLast(({ id }) => id < snapshot)?.id;
-    for (const block of blocks) {
-      const entry = await save.find(this.id, block, snapshot);
-      const heard = heir === undefined ? undefined : await save.find(this.id, block, heir);
-      steps.push({ block, entry, keep: heard?.version === snapshot });
-    }
-    await save.transact((batch) => {
-      for (const { block, entry, keep } of steps) {
-        if (entry?.version !== snapshot) continue;
-        batch.remove(this.id, block, snapshot);
-        if (keep && heir !== undefined) batch.set(this.id, block, { ...entry, version: heir });
-        else if (entry.address !== 0) batch.free(entry.address);
-      }
-    }, GIVES_BACK);
+  /** What follows from the queue as it is now. */
+  #followQueue(): void {
+    this.#copyOut.youngest = this.#queue.youngest;
+    this.#saved.reset(this.#queue.answering);
   }
 
   #assertOpen(): void {

@@ -24,23 +24,19 @@ import {
   together,
 } from '@palimpsest/block-device';
 import {
+  atLevel,
   type Batch,
   HeldBlocks,
   type Layers,
+  LIVE,
+  levelOf,
   type MapEntry,
   MISS,
   type Participant,
   readThrough,
   type SaveVolume,
 } from '@palimpsest/save-volume';
-import {
-  SPAN_LEAST,
-  SPAN_VERSION,
-  type Span,
-  spanBlocks,
-  spansWithin,
-  ZeroSpans,
-} from './zero-spans.js';
+import { SPAN_LEAST, type Span, spanBlocks, spansWithin, ZeroSpans } from './zero-spans.js';
 
 /** Blocks of one request that are held together. */
 const SLICE_BLOCKS = 256;
@@ -200,11 +196,11 @@ class BranchDevice implements BlockDriver, Participant {
     const { save, id } = this.#parts;
     for (const block of this.#held.unfilled()) {
       if (!batch.hasRoom(2)) return true;
-      const known = save.map.lookUp(id, block, 0);
-      const old = known === MISS ? await save.find(id, block, 0) : known;
+      const known = save.map.lookUp(id, block, LIVE);
+      const old = known === MISS ? await save.find(id, block, LIVE) : known;
       const bytes = this.#held.committing(block);
-      if (bytes === null) batch.putZero(id, block, 0);
-      else batch.put(id, block, 0, bytes);
+      if (bytes === null) batch.putZero(id, block, LIVE);
+      else batch.put(id, block, LIVE, bytes);
       if (old !== undefined && old.address !== 0) batch.free(old.address); // K2
       this.#held.fill(block);
     }
@@ -248,7 +244,7 @@ class BranchDevice implements BlockDriver, Participant {
       const part = spans.slice(from, from + step());
       from += part.length;
       await save.transact((batch) => {
-        for (const span of part) batch.putZero(id, span.first, SPAN_VERSION + span.level);
+        for (const span of part) batch.putZero(id, span.first, atLevel(span.level, LIVE));
       });
     }
     for (let from = start; from < end; ) {
@@ -257,7 +253,8 @@ class BranchDevice implements BlockDriver, Participant {
       await save.transact(async (batch) => {
         const entries = await save.map.listEntries(id, from, end, limit);
         for (const { block, entry } of entries) {
-          if (entry.version === SPAN_VERSION + (levels.get(block) ?? -1)) continue;
+          const level = levels.get(block);
+          if (level !== undefined && entry.version === atLevel(level, LIVE)) continue;
           batch.remove(id, block, entry.version);
           if (entry.address !== 0) batch.free(entry.address);
         }
@@ -274,7 +271,7 @@ class BranchDevice implements BlockDriver, Participant {
   ): { block: number; zero: boolean; spanEnd: number }[] {
     const list: { block: number; zero: boolean; spanEnd: number }[] = [];
     for (const { block, entry } of entries) {
-      const level = entry.version - SPAN_VERSION;
+      const level = levelOf(entry.version);
       if (level > 0) list.push({ block, zero: true, spanEnd: block + spanBlocks(level) });
       else if (this.#held.get(block) === undefined) {
         list.push({ block, zero: entry.address === 0, spanEnd: 0 });
@@ -338,7 +335,7 @@ class BranchDevice implements BlockDriver, Participant {
 
   #readOwn(block: number, target: Uint8Array): boolean | Promise<boolean> {
     const held = this.#held.get(block);
-    if (held === undefined) return this.#parts.save.readSaved(this.#parts.id, block, 0, target);
+    if (held === undefined) return this.#parts.save.readSaved(this.#parts.id, block, LIVE, target);
     if (held === null) target.fill(0);
     else target.set(held);
     return true;

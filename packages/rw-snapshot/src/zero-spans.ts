@@ -3,17 +3,14 @@
  * each, so that discarding a whole disk costs a few entries and not one a block.
  *
  *   level   1: 512 blocks      2: 512 x 512 blocks      3: 512 x 512 x 512 blocks
- *   entry   (branch, first block of the span, SPAN_VERSION + level), flagged as zeros
+ *   entry   (branch, first block of the span, LIVE at that level), flagged as zeros
  *
  *   Z1  A block of its own always counts more than a span over it: whatever a span covers when it is
  *       made is taken out of the map by the same operation, so what is found there is newer.
  *   Z2  Which levels exist is known without looking at a block, so that branches without spans, which
  *       is most of them, pay nothing.
  */
-import { MISS, type SaveVolume } from '@palimpsest/save-volume';
-
-/** Versions of snapshots are object ids and stay far below. */
-export const SPAN_VERSION: number = 2 ** 40;
+import { atLevel, LIVE, levelOf, MISS, type SaveVolume } from '@palimpsest/save-volume';
 
 const FAN_OUT = 512;
 const LEVELS = [3, 2, 1] as const;
@@ -62,7 +59,7 @@ export class ZeroSpans {
   async load(): Promise<void> {
     const levels: number[] = [];
     for (const level of LEVELS) {
-      const [some] = await this.#save.map.listSaved(this.#branch, SPAN_VERSION + level, 0, 1);
+      const [some] = await this.#save.map.listSaved(this.#branch, atLevel(level, LIVE), 0, 1);
       if (some !== undefined) levels.push(level);
     }
     this.#levels = levels;
@@ -85,9 +82,9 @@ export class ZeroSpans {
     for (const level of this.#levels) {
       const size = spanBlocks(level);
       const first = Math.floor(block / size) * size;
-      const entry = this.#save.map.lookUp(this.#branch, first, SPAN_VERSION + level);
+      const entry = this.#save.map.lookUp(this.#branch, first, atLevel(level, LIVE));
       if (entry === MISS) return MISS;
-      if (entry !== undefined) return first + spanBlocks(entry.version - SPAN_VERSION);
+      if (entry !== undefined) return first + spanBlocks(levelOf(entry.version));
     }
     return 0;
   }

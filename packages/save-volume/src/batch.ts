@@ -7,7 +7,7 @@ import { StorageError } from '@palimpsest/block-device';
 import { identitySeed, checksum as sumOf } from '@palimpsest/bytes';
 import { writeEntry } from './block-map.js';
 import { EntryList } from './entry-list.js';
-import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
+import { BENEATH, ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
 import type { MapEntry } from './pending-map.js';
 
 /** A block whose bytes the commit must store. */
@@ -79,6 +79,12 @@ export class Batch {
   putZero(space: number, block: number, version: number): void {
     this.#grow(1);
     this.changes.push({ space, block, entry: { ...NOWHERE, version, flags: ZERO }, kind: PUT });
+  }
+
+  /** Says that the block of that version is read from what lies beneath the space (E2). */
+  putBeneath(space: number, block: number, version: number): void {
+    this.#grow(1);
+    this.changes.push({ space, block, entry: { ...NOWHERE, version, flags: BENEATH }, kind: PUT });
   }
 
   /** Sets an entry whose bytes are stored already. */

@@ -4,7 +4,7 @@
  * first entry of b whose version is k or later, whatever the number of snapshots.
  *
  *   by-block tree    (space, block, version) -> address, checksum   every entry
- *   by-version tree  (space, version, block)                        entries with a version
+ *   by-version tree  (space, version, block)                        all but what is LIVE at level 0
  *   pending          what was committed since the last checkpoint
  *
  *   M1  A look-up sees pending changes over the trees'.
@@ -25,6 +25,7 @@ import { EntryList } from './entry-list.js';
 import { ENTRY, KEY } from './format.js';
 import { MISS, PageCache } from './page-cache.js';
 import { type MapEntry, type PendingEntry, PendingMap } from './pending-map.js';
+import { endOfLevel, LIVE } from './versions.js';
 
 const BY_BLOCK = 1;
 const BY_VERSION = 2;
@@ -50,14 +51,18 @@ export class BlockMap {
     this.#missed = this.byBlock;
   }
 
-  /** The first entry of the block whose version is `version` or later. MISS: `await fetch()`. */
+  /**
+   * The first entry of the block whose version is `version` or later, on the same level (E2).
+   * MISS: `await fetch()`.
+   */
   lookUp(space: number, block: number, version: number): MapEntry | undefined | typeof MISS {
     const head = this.pending.head(space, block);
     const settled = this.#lookUpInTree(head, space, block, version);
     if (settled === MISS) return MISS;
-    let best = settled;
+    const end = endOfLevel(version);
+    let best = settled !== undefined && settled.version <= end ? settled : undefined;
     for (let entry = head; entry !== undefined; entry = entry.next) {
-      if (entry.removed || entry.version < version) continue;
+      if (entry.removed || entry.version < version || entry.version > end) continue;
       if (best === undefined || entry.version < best.version) best = entry;
     }
     return best;
@@ -214,7 +219,7 @@ export class BlockMap {
         for (const entry of chainOf(pending.head(space, block))) {
           writeEntry(blocks.entries, space, block, entry, 0);
           blocks.note(entry.removed);
-          if (entry.version === 0) continue;
+          if (entry.version === LIVE) continue;
           let bucket = byVersion.get(entry.version);
           if (bucket === undefined) {
             bucket = { blocks: [], removed: [] };

@@ -5,7 +5,7 @@
  */
 import { layout } from '@palimpsest/bytes';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** ASCII "PALIMPS" and 0x1A, which ends a file for programs that show it as text. */
 export const SUPERBLOCK_MAGIC: Uint8Array = Uint8Array.of(
@@ -27,7 +27,7 @@ export function superblockStride(blockSize: number): number {
 /** What a store is right now, as of one generation. */
 export const SUPERBLOCK = layout(256, [
   { offset: 0, name: 'magic', type: 8, meaning: 'ASCII "PALIMPS" and 0x1A' },
-  { offset: 8, name: 'version', type: 'u16', meaning: 'format version, now 1' },
+  { offset: 8, name: 'version', type: 'u16', meaning: 'format version, now 2' },
   { offset: 10, name: 'blockShift', type: 'u8', meaning: 'block size is 2^blockShift, 9 to 16' },
   { offset: 11, name: 'clean', type: 'u8', meaning: '1 after a clean close: nothing to replay' },
   { offset: 12, name: 'features', type: 'u32', meaning: 'incompatible features, must be 0' },
@@ -147,19 +147,20 @@ export const ENTRY = layout(32, [
     offset: 10,
     name: 'version',
     type: 'u48',
-    meaning: 'the snapshot it was saved for; 0 on a branch (object: bytes, 0 deletes it)',
+    meaning:
+      'level x 2^45 + snapshot, or + 2^45 - 1: current (object: bytes, 0 deletes it)',
   },
   {
     offset: 16,
     name: 'address',
     type: 'u48',
-    meaning: 'where its bytes are; 0 when flags say zeros',
+    meaning: 'where its bytes are; 0 when flags say that it has none',
   },
   {
     offset: 22,
     name: 'flags',
     type: 'u16',
-    meaning: 'bit 0: the block is zeros and takes no space',
+    meaning: 'bit 0: the block is zeros and takes no space; bit 1: it is read from beneath',
   },
   {
     offset: 24,
@@ -182,8 +183,12 @@ export const FREE = 3;
 export const OBJECT = 4;
 export const MOVE = 5;
 
-/** Flag: the block is zeros and takes no space. */
+/** Bit of `flags`: the block is zeros and takes no space. */
 export const ZERO = 1;
+/** Bit of `flags`: the block was not the space's own; it is read from what lies beneath. */
+export const BENEATH = 2;
+/** Entries with one of these have no bytes of their own. */
+export const NO_BYTES: number = ZERO | BENEATH;
 
 export const PAGE_MAGIC = 0x50414d50; // "PMAP"
 

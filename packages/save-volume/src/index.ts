@@ -3,6 +3,7 @@
  * with atomic, group-committed changes. Durable and crash-safe; memory bounded by a cache budget.
  */
 export type { Batch } from './batch.js';
+export { BENEATH, NO_BYTES, ZERO } from './format.js';
 export type { HeldBlock } from './held-blocks.js';
 export { HeldBlocks } from './held-blocks.js';
 export type { FormatOptions } from './open.js';
@@ -15,3 +16,4 @@ export type { Participant, SaveVolume, SaveVolumeOptions, SpaceReport } from './
 export type { Attributes, StoredObject } from './stored-objects.js';
 export { encodeObject, storedObjects } from './stored-objects.js';
 export type { VerifyReport } from './verify.js';
+export { atLevel, LEVELS_MAX, LIVE, levelOf, versionOf } from './versions.js';

@@ -5,9 +5,9 @@
 
 /** Where the bytes of one block, as of one version, are. */
 export interface MapEntry {
-  /** The snapshot the block was saved for; 0 on a branch. */
+  /** The snapshot the block was saved for, or LIVE; with the level in front (versions.ts). */
   readonly version: number;
-  /** Block of the save volume; 0 when `flags` says zeros. */
+  /** Block of the save volume; 0 when `flags` says that there are no bytes. */
   readonly address: number;
   readonly flags: number;
   /** Of the bytes, seeded with space and block. */

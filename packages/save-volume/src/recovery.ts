@@ -19,7 +19,7 @@ import { Allocator } from './allocator.js';
 import { blockChecksum } from './batch.js';
 import { BlockMap, readEntry } from './block-map.js';
 import { GROUPS_CHAIN, OBJECTS_CHAIN, readChain } from './chain.js';
-import { ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
+import { ENTRY, FREE, MOVE, NO_BYTES, OBJECT, PUT, REMOVE } from './format.js';
 import { type JournalRecord, journalDamaged, readRecord, recordsFrom } from './journal.js';
 import { decodeObjects } from './objects.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
@@ -194,7 +194,7 @@ class Replay {
     await this.#eachOperation(record.body, async ({ kind, space, number, at, view }) => {
       if (!whole || kind !== PUT) return;
       const entry = readEntry({ view, at });
-      if ((entry.flags & ZERO) !== 0) return;
+      if ((entry.flags & NO_BYTES) !== 0) return;
       const position = entry.address * this.#blockSize;
       if (position + this.#blockSize > this.#device.size) {
         whole = false;
@@ -214,7 +214,7 @@ class Replay {
         case PUT:
         case MOVE:
           pending.set(space, number, entry, false);
-          if ((entry.flags & ZERO) === 0) await this.#allocator.take(entry.address);
+          if ((entry.flags & NO_BYTES) === 0) await this.#allocator.take(entry.address);
           break;
         case REMOVE:
           pending.set(space, number, entry, true);

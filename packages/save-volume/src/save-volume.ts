@@ -30,7 +30,7 @@ import type { Allocator } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
-import { ENTRY, JOURNAL_HEADER, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
+import { ENTRY, JOURNAL_HEADER, NO_BYTES, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
 import { encodeRecord, recordBlocks } from './journal.js';
 import { encodeObjects } from './objects.js';
 import { MISS } from './page-cache.js';
@@ -182,8 +182,8 @@ export class SaveVolume implements AsyncDisposable {
   // ---- Reading -------------------------------------------------------------------------------
 
   /**
-   * Fills `target`, one block, with the first bytes of that block saved for `version` or later.
-   * Tells whether there are any.
+   * Fills `target`, one block, with the first state of that block saved for `version` or later (E2).
+   * False when there is none, or when it says that the block is read from beneath.
    * @throws {StorageError} ERR_CORRUPT when they do not pass their checksum; ERR_IO.
    */
   readSaved(
@@ -195,10 +195,7 @@ export class SaveVolume implements AsyncDisposable {
     const entry = this.map.lookUp(space, block, version);
     if (entry === MISS) return this.#readSavedSlowly(space, block, version, target);
     if (entry === undefined) return false;
-    if ((entry.flags & ZERO) !== 0) {
-      target.fill(0);
-      return true;
-    }
+    if ((entry.flags & NO_BYTES) !== 0) return withoutBytes(entry, target);
     const completion = this.#device.readInto(target, entry.address * this.blockSize);
     if (completion === undefined && blockChecksum(space, block, target) === entry.checksum)
       return true;
@@ -799,10 +796,7 @@ export class SaveVolume implements AsyncDisposable {
       }
       entry = await this.find(space, block, version);
       if (entry === undefined) return false;
-      if ((entry.flags & ZERO) !== 0) {
-        target.fill(0);
-        return true;
-      }
+      if ((entry.flags & NO_BYTES) !== 0) return withoutBytes(entry, target);
       pending = this.#device.readInto(target, entry.address * this.blockSize);
     }
   }
@@ -830,6 +824,13 @@ const ROOM_FOR_TASK = 1024;
 
 /** Changes that a deletion may make at a time in a full store: a 128th of its blocks, within these. */
 const CHANGES_KEPT = { least: 16, most: 8192 };
+
+/** What an entry without bytes says of its block: zeros, or that it is read from beneath. */
+function withoutBytes(entry: MapEntry, target: Uint8Array): boolean {
+  const zero = (entry.flags & ZERO) !== 0;
+  if (zero) target.fill(0);
+  return zero;
+}
 
 function objectBytes(bytes: Uint8Array | undefined): number {
   return bytes === undefined ? 0 : OBJECT_HEADER.size + bytes.length;

@@ -15,7 +15,9 @@ export interface StoredObject {
   /** Set while the object is being deleted: it is not shown any more, its blocks are given back. */
   readonly deleting?: boolean;
   /** What the object is based on; a snapshot that is somebody's base cannot go. */
-  readonly base?: { readonly volume: number; readonly snapshot: number };
+  readonly base?: { readonly volume: number; readonly snapshot: number } | null;
+  /** Other snapshots that the object needs. */
+  readonly needs?: readonly number[];
 }
 
 /** The object as bytes. */
@@ -24,13 +26,13 @@ export function encodeObject(object: StoredObject): Uint8Array {
 }
 
 /**
- * Every object of the save volume of one type, in order of id. Inside a transaction, pass its batch
- * to see what the transactions that share it have already changed.
+ * Every object of the save volume of one type, or of all, in order of id. Inside a transaction, pass
+ * its batch to see what the transactions that share it have already changed.
  * @throws {StorageError} ERR_CORRUPT when an object is not JSON.
  */
 export function storedObjects<Shape extends StoredObject>(
   save: SaveVolume,
-  type: string,
+  type: string | undefined,
   batch?: Batch,
 ): { id: number; object: Shape }[] {
   const objects = new Map(save.objects().map(({ id, bytes }) => [id, bytes]));
@@ -40,7 +42,7 @@ export function storedObjects<Shape extends StoredObject>(
   }
   return [...objects].flatMap(([id, bytes]) => {
     const object = parse(id, bytes);
-    return object.type === type ? [{ id, object: object as Shape }] : [];
+    return type === undefined || object.type === type ? [{ id, object: object as Shape }] : [];
   });
 }
 

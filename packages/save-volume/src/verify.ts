@@ -9,9 +9,10 @@ import { BitMap } from '@palimpsest/bytes';
 import { blockChecksum } from './batch.js';
 import { readEntry } from './block-map.js';
 import { readKey } from './block-tree.js';
-import { ZERO } from './format.js';
+import { NO_BYTES } from './format.js';
 import type { MapEntry } from './pending-map.js';
 import type { SaveVolume } from './save-volume.js';
+import { LIVE } from './versions.js';
 
 /** What an audit found. Nothing in `problems` means all is well. */
 export interface VerifyReport {
@@ -122,7 +123,7 @@ class Audit {
     this.#entries = entries.length;
     const bytes = new Uint8Array(this.#save.blockSize);
     for (const { space, block, entry } of entries) {
-      if ((entry.flags & ZERO) !== 0) continue;
+      if ((entry.flags & NO_BYTES) !== 0) continue;
       const owner = `block ${block} of object ${space}, version ${entry.version}`;
       this.#own(entry.address, owner);
       if (this.#save.object(space) === undefined) this.#find(`${owner}: there is no such object`);
@@ -141,7 +142,7 @@ class Audit {
     await byBlock.scan([0, 0, 0], [2 ** 32, 0, 0], (view, at) => {
       const [space, block, version] = readKey(view, at);
       count += 1;
-      if (version > 0) inBlocks.add(`${space} ${version} ${block}`);
+      if (version !== LIVE) inBlocks.add(`${space} ${version} ${block}`);
     });
     if (count !== byBlock.root.entries) {
       this.#find(

@@ -73,7 +73,7 @@ describe('what cannot be opened says why', () => {
     for (const slot of [0, 4096]) {
       const bytes = new Uint8Array(BLOCK);
       await device.readInto(bytes, slot);
-      bytes[8] = 2;
+      bytes[8] = 3;
       await device.write(bytes, slot);
     }
     // The checksum does not match either: a version nobody can read is not told from damage.

@@ -85,10 +85,10 @@ export const MUTANTS: readonly Mutant[] = [
     find: `    await this.#clone.flush();
   }
 
-  /** Takes the queue over`,
+  /** What follows from the queue`,
     replace: `  }
 
-  /** Takes the queue over`,
+  /** What follows from the queue`,
     check: torture,
   },
   {
@@ -178,15 +178,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'delete-frees-what-an-older-needs',
     bug: 'deleting a middle snapshot frees blocks that the one before it reads (Q3)',
-    file: 'packages/ro-snapshot/src/production-volume.ts',
-    find: 'keep: heard?.version === snapshot',
+    file: 'packages/ro-snapshot/src/snapshot-queue.ts',
+    find: 'keep: heard?.version === version',
     replace: 'keep: false',
     check: torture,
   },
   {
     name: 'delete-keeps-what-nobody-needs',
     bug: 'deleting a snapshot leaves its blocks in use (leak)',
-    file: 'packages/ro-snapshot/src/production-volume.ts',
+    file: 'packages/ro-snapshot/src/snapshot-queue.ts',
     find: 'else if (entry.address !== 0) batch.free(entry.address);',
     replace: '',
     check: torture,
@@ -222,8 +222,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'bit-map-kept-at-new-snapshot',
     bug: 'blocks saved for the last snapshot count as saved for the new one',
     file: 'packages/ro-snapshot/src/production-volume.ts',
-    find: '    this.#saved.reset(versions);',
-    replace: '    if (this.#queue.length < 2) this.#saved.reset(versions);',
+    find: '    this.#saved.reset(this.#queue.answering);',
+    replace: '    if (this.#queue.records.length < 2) this.#saved.reset(this.#queue.answering);',
     check: torture,
   },
   {

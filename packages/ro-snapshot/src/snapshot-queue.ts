@@ -1,0 +1,207 @@
+/**
+ * SnapshotQueue: the read-only snapshots of one space of the block map, oldest (head) to youngest
+ * (tail). A space is a production volume, or what one branch has of its own.
+ *
+ *   Q2  Blocks are saved for the youngest snapshot only, whatever their number.
+ *   Q3  Deleting snapshot k keeps every other: an entry saved for k also answers for the older ones
+ *       back to the entry before it. If the next older snapshot p is among them the entry is moved
+ *       to p, else its block is given back. k is hidden in one commit; its entries follow in as many
+ *       as it takes, and a crash between them is resumed at the next opening (I6).
+ *   Q4  What something is based on (a branch, a restore) is not deleted.
+ */
+import { StorageError } from '@palimpsest/block-device';
+import {
+  type Attributes,
+  atLevel,
+  type Batch,
+  encodeObject,
+  LEVELS_MAX,
+  type SaveVolume,
+  type StoredObject,
+  storedObjects,
+} from '@palimpsest/save-volume';
+import {
+  type SnapshotRecord,
+  type StoredSnapshot,
+  snapshotRecord,
+  storedSnapshots,
+} from './records.js';
+
+/** Entries that one commit of a deletion moves or gives back at most. */
+const DELETE_STEP = 4096;
+/** A deletion may use what is kept for it when the store is full. */
+const GIVES_BACK = { givesBack: true };
+
+/** More changes of objects in the same commit, for the layers above. */
+export type Alongside = (batch: Batch) => void;
+
+/** How to delete. */
+export interface DeletionOptions {
+  /** Hears how many saved blocks were dealt with, and about how many there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly alongside?: Alongside;
+}
+
+/** See the file header. */
+export class SnapshotQueue {
+  readonly #save: SaveVolume;
+  readonly #space: number;
+  #records: readonly SnapshotRecord[] = [];
+  /** Hidden but not gone yet, oldest first. */
+  #deleting: readonly number[] = [];
+  #deletions: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  /** `space` is the id of the volume or of the branch's space. */
+  constructor(save: SaveVolume, space: number) {
+    this.#save = save;
+    this.#space = space;
+    this.read();
+  }
+
+  /** Oldest (head) first. */
+  get records(): readonly SnapshotRecord[] {
+    return this.#records;
+  }
+
+  /** The snapshot that blocks are saved for; 0 when there is none. */
+  get youngest(): number {
+    return this.#records.at(-1)?.id ?? 0;
+  }
+
+  /**
+   * Versions whose entries say that a block is saved, youngest first: those of snapshots being
+   * deleted that are younger than the youngest answer for it too.
+   */
+  get answering(): readonly number[] {
+    const { youngest } = this;
+    if (youngest === 0) return [];
+    return [...this.#deleting.filter((id) => id > youngest).reverse(), youngest];
+  }
+
+  /** The snapshot, unless it is deleted. */
+  find(id: number): SnapshotRecord | undefined {
+    return this.#records.find((record) => record.id === id);
+  }
+
+  /** Takes the queue over from the stored objects, as after every change of them. */
+  read(): void {
+    const stored = storedSnapshots(this.#save, this.#space);
+    this.#records = stored.filter(({ object }) => object.deleting !== true).map(snapshotRecord);
+    this.#deleting = stored.filter(({ object }) => object.deleting === true).map(({ id }) => id);
+  }
+
+  /**
+   * Adds a snapshot at the tail, in one commit. The caller sees to it that nothing is held and that
+   * nothing changes meanwhile (Q1).
+   */
+  async add(size: number, attributes: Attributes, alongside?: Alongside): Promise<SnapshotRecord> {
+    const id = this.#save.newObjectId();
+    const snapshot: StoredSnapshot = { type: 'snapshot', volume: this.#space, size, attributes };
+    await this.#save.transact((batch) => {
+      batch.object(id, encodeObject(snapshot));
+      alongside?.(batch);
+    });
+    this.read();
+    return snapshotRecord({ id, object: snapshot });
+  }
+
+  /**
+   * Hides a snapshot in one commit; `finish` gives its blocks back. The caller sees to it that
+   * nothing is held and that nothing changes meanwhile.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE when something is based on it (Q4).
+   */
+  async hide(id: number, alongside?: Alongside): Promise<void> {
+    const stored = storedSnapshots(this.#save, this.#space).find((each) => each.id === id);
+    if (stored === undefined || stored.object.deleting === true) {
+      throw new StorageError('ERR_NOT_FOUND', `volume ${this.#space} has no snapshot ${id}`);
+    }
+    const hidden: StoredSnapshot = { ...stored.object, deleting: true };
+    await this.#save.transact((batch) => {
+      assertNoDependants(this.#save, id, batch);
+      batch.object(id, encodeObject(hidden));
+      alongside?.(batch);
+    }, GIVES_BACK);
+    this.read();
+  }
+
+  /** Gives back or moves every entry of a hidden snapshot, one deletion after the other. */
+  finish(snapshot: number, options: DeletionOptions = {}): Promise<void> {
+    const done = this.#deletions.then(() => this.#moveEntries(snapshot, options));
+    // A deletion that fails is reported to who asked for it, and resumed at the next opening.
+    this.#deletions = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Goes on with the deletions that were under way when the store was last closed. */
+  resume(): void {
+    for (const snapshot of this.#deleting) this.finish(snapshot);
+  }
+
+  /** Stops deletions after the step under way; they go on at the next opening. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#deletions;
+  }
+
+  async #moveEntries(snapshot: number, { onProgress }: DeletionOptions): Promise<void> {
+    const save = this.#save;
+    const total = onProgress === undefined ? 0 : await save.map.count(this.#space, snapshot);
+    let done = 0;
+    for (let level = 0; level <= LEVELS_MAX; level += 1) {
+      const version = atLevel(level, snapshot);
+      for (let from = 0; ; ) {
+        const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
+        const blocks = await save.map.listSaved(this.#space, version, from, step);
+        const last = blocks.at(-1);
+        if (last === undefined) break;
+        if (this.#stopped) return;
+        await this.#moveBlocks(level, snapshot, blocks);
+        done += blocks.length;
+        onProgress?.(done, Math.max(done, total));
+        from = last + 1;
+      }
+    }
+    await save.transact((batch) => batch.object(snapshot, undefined), GIVES_BACK);
+    this.#deleting = this.#deleting.filter((id) => id !== snapshot);
+  }
+
+  async #moveBlocks(level: number, snapshot: number, blocks: readonly number[]): Promise<void> {
+    const save = this.#save;
+    const version = atLevel(level, snapshot);
+    const steps: {
+      block: number;
+      keep: boolean;
+      entry: Awaited<ReturnType<SaveVolume['find']>>;
+    }[] = [];
+    // Looked up afresh for each step: a snapshot is never created between two existing ones.
+    const older = this.#records.findLast(({ id }) => id < snapshot)?.id;
+    const heir = older === undefined ? undefined : atLevel(level, older);
+    for (const block of blocks) {
+      const entry = await save.find(this.#space, block, version);
+      const heard = heir === undefined ? undefined : await save.find(this.#space, block, heir);
+      steps.push({ block, entry, keep: heard?.version === version });
+    }
+    await save.transact((batch) => {
+      for (const { block, entry, keep } of steps) {
+        if (entry?.version !== version) continue;
+        batch.remove(this.#space, block, version);
+        if (keep && heir !== undefined) batch.set(this.#space, block, { ...entry, version: heir });
+        else if (entry.address !== 0) batch.free(entry.address);
+      }
+    }, GIVES_BACK);
+  }
+}
+
+/** Q4. */
+function assertNoDependants(save: SaveVolume, snapshot: number, batch: Batch): void {
+  const dependants = storedObjects<StoredObject>(save, undefined, batch).filter(
+    ({ object }) => object.base?.snapshot === snapshot || object.needs?.includes(snapshot),
+  );
+  if (dependants.length === 0) return;
+  throw new StorageError(
+    'ERR_IN_USE',
+    `snapshot ${snapshot} is the base of ${dependants.length} branches or restores: ` +
+      'delete or end them first',
+  );
+}
