@@ -38,7 +38,7 @@ await prod.device.flush(); // saves the old block, then overwrites it: durable, 
 const past = prod.openSnapshot(monday.id);
 const base = { volume: prod.id, snapshot: monday.id };
 const { id } = await createBranch(save, base, { name: 'dev' });
-const branch = await openBranch(save, id, past);
+const branch = await openBranch(save, id, () => past);
 await write(branch.device, 'a third text, on the branch only');
 
 console.log('production, the raw disk beneath it, the snapshot, the branch:');

@@ -33,6 +33,7 @@ export function snapshotInfos(
 ): SnapshotInfo[] {
   const based = new Map<string, string[]>();
   for (const branch of context.index.branches()) {
+    if (branch.base === null) continue;
     const key = baseKey(branch.base.volume, branch.base.snapshot);
     const names = based.get(key);
     if (names === undefined) based.set(key, [branchAttributes(branch).name]);
@@ -81,9 +82,11 @@ function baseReference(
   branch: BranchRecord,
   snapshots: readonly SnapshotRecord[],
 ): string {
-  const base = snapshots.find((snapshot) => snapshot.id === branch.base.snapshot);
+  const { base: origin } = branch;
+  if (origin === null) return '';
+  const base = snapshots.find((snapshot) => snapshot.id === origin.snapshot);
   // The engine keeps a branch's base; a record without one would be its damage, shown by number.
-  const name = base === undefined ? `#${branch.base.snapshot}` : snapshotAttributes(base).name;
+  const name = base === undefined ? `#${origin.snapshot}` : snapshotAttributes(base).name;
   return snapshotReference(volume, name);
 }
 

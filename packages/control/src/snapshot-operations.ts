@@ -49,7 +49,7 @@ export async function deleteSnapshot(
   const { name } = volumeAttributes(volume);
   const based = context.index
     .branchesOf(volume)
-    .filter((branch) => branch.base.snapshot === snapshot.id)
+    .filter((branch) => branch.base?.snapshot === snapshot.id)
     .map((branch) => branchReference(name, branchAttributes(branch).name));
   if (based.length > 0) {
     throw new StorageError(
@@ -126,20 +126,10 @@ export async function openDevice(context: StoreContext, reference: string): Prom
     const device = production.openSnapshot(found.snapshot.id);
     return { device, close: () => device.close() };
   }
-  const base = production.openSnapshot(found.branch.base.snapshot);
-  try {
-    const branch = await engine.openBranch(context.save, found.branch.id, base);
-    return {
-      device: branch.device,
-      async close() {
-        await branch.close();
-        await base.close();
-      },
-    };
-  } catch (error) {
-    await base.close();
-    throw error;
-  }
+  const branch = await engine.openBranch(context.save, found.branch.id, (base) =>
+    production.openSnapshot(base.snapshot),
+  );
+  return { device: branch.device, close: () => branch.close() };
 }
 
 function findBase(context: StoreContext, from: string): ReturnType<typeof findSnapshot> {

@@ -58,9 +58,9 @@ function readContent(save: SaveVolume): Content {
   const branches = listBranches(save);
   const branchesOf = new Map<number, Map<string, BranchRecord>>();
   for (const branch of branches) {
-    const names = branchesOf.get(branch.base.volume) ?? new Map<string, BranchRecord>();
+    const names = branchesOf.get(branch.volume) ?? new Map<string, BranchRecord>();
     names.set(branchAttributes(branch).name, branch);
-    branchesOf.set(branch.base.volume, names);
+    branchesOf.set(branch.volume, names);
   }
   const volumes = names.flatMap((name) => byName.get(name) ?? []);
   return { volumes, byName, branches, branchesOf };

@@ -9,7 +9,7 @@ export {
   ProductionVolume,
   removeProductionVolume,
 } from './production-volume.js';
-export type { SnapshotRecord, VolumeRecord } from './records.js';
+export type { SnapshotRecord, StoredSnapshot, VolumeRecord } from './records.js';
 export { listProductionVolumes } from './records.js';
 export type { Alongside, DeletionOptions } from './snapshot-queue.js';
 export { SnapshotQueue } from './snapshot-queue.js';

@@ -133,9 +133,13 @@ export class SnapshotQueue {
     return done;
   }
 
-  /** Goes on with the deletions that were under way when the store was last closed. */
-  resume(): void {
-    for (const snapshot of this.#deleting) this.finish(snapshot);
+  /**
+   * Goes on with the deletions that were under way when the store was last closed; resolves when they
+   * have ended, also when they failed: the next opening tries again.
+   */
+  resume(): Promise<void> {
+    for (const snapshot of this.#deleting) this.finish(snapshot).catch(() => undefined);
+    return this.#deletions;
   }
 
   /** Stops deletions after the step under way; they go on at the next opening. */

@@ -1,9 +1,27 @@
 /**
- * Read-write snapshots (branches): made at once from any read-only snapshot, any number of them.
+ * Read-write snapshots (branches): made at once from any read-only snapshot, of production or of a
+ * branch, any number of them, to any depth; with snapshots of their own, refreshed with any snapshot.
  * What is written to a branch goes to save blocks of its own; the rest is read through.
  */
 export type { Branch } from './branch.js';
-export type { BranchDeletionOptions } from './branches.js';
-export { createBranch, deleteBranch, openBranch, resumeBranchDeletions } from './branches.js';
-export type { Base, BranchRecord } from './records.js';
-export { listBranches } from './records.js';
+export { openBranch } from './branch.js';
+export {
+  createBranchSnapshot,
+  deleteBranchSnapshot,
+  openBranchSnapshot,
+} from './branch-snapshots.js';
+export type { BranchDeletionOptions, Refreshed, RefreshOptions } from './branches.js';
+export {
+  createBranch,
+  deleteBranch,
+  deleteBranches,
+  refreshBranch,
+  resizeBranch,
+  setBranchQuota,
+} from './branches.js';
+export type { FlattenOptions } from './flatten.js';
+export { flattenBranch } from './flatten.js';
+export type { Beneath } from './lineage.js';
+export type { Base, BranchRecord, StoredSpace } from './records.js';
+export { lineageOf, listBranches, rootOf } from './records.js';
+export { resumeBranchDeletions } from './retired-spaces.js';

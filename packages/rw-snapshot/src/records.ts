@@ -1,19 +1,24 @@
 /**
- * What the save volume keeps about branches.
+ * What the save volume keeps about branches: two objects each. The branch is the name; the space is
+ * what it has of its own now, and what that is based on. A refresh gives the branch another space;
+ * the old one is *retired*: it lives on while it has snapshots.
  */
 import { StorageError } from '@palimpsest/block-device';
+import type { SnapshotRecord, StoredSnapshot } from '@palimpsest/ro-snapshot';
 import {
   type Attributes,
+  type Batch,
   type SaveVolume,
   type StoredObject,
+  storedObject,
   storedObjects,
 } from '@palimpsest/save-volume';
 
 /** The read-only snapshot that a branch starts from. */
 export interface Base {
-  /** Id of the production volume. */
+  /** The space that the snapshot is of: a production volume, or the space of a branch. */
   readonly volume: number;
-  /** Id of its snapshot. */
+  /** Id of the snapshot. */
   readonly snapshot: number;
 }
 
@@ -21,34 +26,138 @@ export interface Base {
 export interface BranchRecord {
   /** Unique in the store. */
   readonly id: number;
-  readonly base: Base;
+  /** The production volume at the root. */
+  readonly volume: number;
+  /** What the branch has of its own now. */
+  readonly space: number;
+  /** `null` once the branch is independent (`flattenBranch`). */
+  readonly base: Base | null;
   /** Bytes. */
   readonly size: number;
   readonly attributes: Attributes;
+  /** Spaces between the branch and the production volume, its own included. */
+  readonly depth: number;
+  /** Snapshots of the branch, those of its retired spaces too, oldest first. */
+  readonly snapshots: readonly SnapshotRecord[];
+  /** How far a flatten that was begun is. Blocks. */
+  readonly flattening?: { readonly done: number; readonly total: number };
+  /** Bytes that the branch may have of its own. */
+  readonly quotaBytes?: number;
 }
 
 /** A branch object as stored. */
 export interface StoredBranch extends StoredObject {
   readonly type: 'branch';
-  readonly base: Base;
-  readonly size: number;
+  readonly volume: number;
+  readonly space: number;
+  readonly quotaBytes?: number;
 }
 
-/** All branches of the store, in order of creation; those being deleted are not shown. */
+/** A space object as stored. */
+export interface StoredSpace extends StoredObject {
+  readonly type: 'space';
+  readonly branch: number;
+  readonly base: Base | null;
+  /** Bytes. */
+  readonly size: number;
+  /** Set when it is no branch's present any more. */
+  readonly retired?: boolean;
+  /** The block that a flatten has got to. */
+  readonly flattened?: number;
+}
+
+/** All branches of the store, in order of creation. */
 export function listBranches(save: SaveVolume): readonly BranchRecord[] {
-  return storedObjects<StoredBranch>(save, 'branch')
-    .filter(({ object }) => object.deleting !== true)
-    .map(({ id, object: { base, size, attributes } }) => ({ id, base, size, attributes }));
+  const owners = new Map<number, number>();
+  for (const { id, object } of storedObjects<StoredSpace>(save, 'space')) {
+    owners.set(id, object.branch);
+  }
+  const snapshots = new Map<number, SnapshotRecord[]>();
+  for (const { id, object } of storedObjects<StoredSnapshot>(save, 'snapshot')) {
+    const owner = owners.get(object.volume);
+    if (owner === undefined || object.deleting === true) continue;
+    const { size, attributes } = object;
+    const list = snapshots.get(owner) ?? [];
+    list.push({ id, size, attributes });
+    snapshots.set(owner, list);
+  }
+  return storedObjects<StoredBranch>(save, 'branch').map(({ id }) =>
+    branchRecord(save, id, snapshots.get(id) ?? []),
+  );
+}
+
+/** The blocks between a branch's present and the production volume: its lineage, nearest first. */
+export function lineageOf(save: SaveVolume, space: number): readonly StoredSpace[] {
+  const lineage: StoredSpace[] = [];
+  for (let object = findSpace(save, space); ; ) {
+    lineage.push(object);
+    const next =
+      object.base === null
+        ? undefined
+        : storedObject<StoredSpace>(save, 'space', object.base.volume);
+    if (next === undefined) return lineage;
+    object = next;
+  }
+}
+
+/** A branch as listed; its snapshots are the caller's to find. */
+export function branchRecord(
+  save: SaveVolume,
+  id: number,
+  snapshots: readonly SnapshotRecord[],
+): BranchRecord {
+  const object = findBranch(save, id);
+  const space = findSpace(save, object.space);
+  const total = Math.ceil(space.size / save.blockSize);
+  return {
+    id,
+    volume: object.volume,
+    space: object.space,
+    base: space.base,
+    size: space.size,
+    attributes: object.attributes,
+    depth: lineageOf(save, object.space).length,
+    snapshots,
+    ...(space.flattened === undefined || space.base === null
+      ? {}
+      : { flattening: { done: space.flattened, total } }),
+    ...(object.quotaBytes === undefined ? {} : { quotaBytes: object.quotaBytes }),
+  };
 }
 
 /**
  * The stored record of one branch.
+ * @throws {StorageError} ERR_NOT_FOUND, also once it is being deleted.
+ */
+export function findBranch(save: SaveVolume, id: number, batch?: Batch): StoredBranch {
+  const found = storedObject<StoredBranch>(save, 'branch', id, batch);
+  if (found !== undefined) return found;
+  throw new StorageError('ERR_NOT_FOUND', `the store has no branch ${id}`);
+}
+
+/** The stored record of a space, which its branch, or a snapshot of it, vouches for. */
+export function findSpace(save: SaveVolume, id: number, batch?: Batch): StoredSpace {
+  const found = storedObject<StoredSpace>(save, 'space', id, batch);
+  if (found !== undefined) return found;
+  throw new StorageError(
+    'ERR_CORRUPT',
+    `the store has no space ${id}, which a branch is said to have`,
+  );
+}
+
+/**
+ * A snapshot, of production or of a branch, that something can be based on.
  * @throws {StorageError} ERR_NOT_FOUND, also while it is being deleted.
  */
-export function findBranch(save: SaveVolume, id: number): StoredBranch {
-  const found = storedObjects<StoredBranch>(save, 'branch').find((branch) => branch.id === id);
-  if (found === undefined || found.object.deleting === true) {
-    throw new StorageError('ERR_NOT_FOUND', `the store has no branch ${id}`);
-  }
-  return found.object;
+export function findSnapshot(save: SaveVolume, base: Base, batch?: Batch): StoredSnapshot {
+  const found = storedObject<StoredSnapshot>(save, 'snapshot', base.snapshot, batch);
+  if (found !== undefined && found.volume === base.volume && found.deleting !== true) return found;
+  throw new StorageError('ERR_NOT_FOUND', `volume ${base.volume} has no snapshot ${base.snapshot}`);
+}
+
+/** The production volume at the root of a space's lineage; its own id when it is one. */
+export function rootOf(save: SaveVolume, space: number, batch?: Batch): number {
+  const found = storedObject<StoredSpace>(save, 'space', space, batch);
+  if (found === undefined) return space;
+  return findBranch(save, found.branch, batch).volume;
 }

@@ -140,7 +140,7 @@ test.each(SEEDS)('blocks are registers, snapshots are instants (seed %i)', async
   const volume = await createProductionVolume(save, late(SIZE));
   const { id: first } = await volume.createSnapshot();
   const { id: branchId } = await createBranch(save, { volume: volume.id, snapshot: first });
-  const branch = await openBranch(save, branchId, volume.openSnapshot(first));
+  const branch = await openBranch(save, branchId, () => volume.openSnapshot(first));
   const production = new History();
   const own = new History();
   const [taken] = await Promise.all([

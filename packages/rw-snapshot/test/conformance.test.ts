@@ -80,7 +80,7 @@ function branch(late: boolean): DeviceFixture {
   const open = async (world: World, id: number): Promise<BlockDevice> => {
     const [snapshot] = world.volume.snapshots;
     const base = world.volume.openSnapshot(snapshot?.id as number);
-    world.branch = await openBranch(world.save, id, base);
+    world.branch = await openBranch(world.save, id, () => base);
     WORLDS.set(world.branch.device, world);
     return world.branch.device;
   };

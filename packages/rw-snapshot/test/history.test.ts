@@ -78,7 +78,7 @@ class World {
   }
 
   openBranch(id: number, base: number): Promise<Branch> {
-    return openBranch(this.save, id, this.volume.openSnapshot(base));
+    return openBranch(this.save, id, () => this.volume.openSnapshot(base));
   }
 
   async step(): Promise<string> {

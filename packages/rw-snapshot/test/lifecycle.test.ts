@@ -16,7 +16,7 @@ async function makeWorld(saveBytes = 2 << 20) {
   const { id } = await volume.createSnapshot();
   const base = volume.openSnapshot(id);
   const record = await createBranch(save, { volume: volume.id, snapshot: id });
-  const branch = await openBranch(save, record.id, base);
+  const branch = await openBranch(save, record.id, () => base);
   return { save, base, branch, volume };
 }
 
@@ -35,7 +35,7 @@ test('a branch is deleted once, and not opened meanwhile', async () => {
   const outcomes = await Promise.allSettled([
     deleteBranch(save, branch.id),
     deleteBranch(save, branch.id),
-    openBranch(save, branch.id, base),
+    openBranch(save, branch.id, () => base),
   ]);
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
   expect(listBranches(save)).toEqual([]);

@@ -45,7 +45,7 @@ test.each(Array.from({ length: 6 }, (_, index) => index + 1))(
     const { id: snapshot } = await volume.createSnapshot();
     const { id } = await createBranch(save, { volume: volume.id, snapshot });
     const base = volume.openSnapshot(snapshot);
-    let branch = await openBranch(save, id, base);
+    let branch = await openBranch(save, id, () => base);
     const bytes = new Uint8Array(BLOCKS * BLOCK);
     for (let step = 0; step < 40; step += 1) {
       const first = random.below(BLOCKS);
@@ -63,7 +63,7 @@ test.each(Array.from({ length: 6 }, (_, index) => index + 1))(
       } else if (kind === 8) await save.checkpoint();
       else {
         await branch.close();
-        branch = await openBranch(save, id, base);
+        branch = await openBranch(save, id, () => base);
       }
       await branch.device.readInto(bytes, 0);
       const wrong =
@@ -92,7 +92,7 @@ test('discarding a whole 1 TiB branch takes a handful of entries', async () => {
   const { save, volume } = await makeWorld(blocks);
   const { id: snapshot } = await volume.createSnapshot();
   const { id } = await createBranch(save, { volume: volume.id, snapshot });
-  const branch = await openBranch(save, id, volume.openSnapshot(snapshot));
+  const branch = await openBranch(save, id, () => volume.openSnapshot(snapshot));
   const used = save.space().usedBytes;
   await branch.device.discard(0, blocks * BLOCK);
   await save.checkpoint();

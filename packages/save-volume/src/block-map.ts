@@ -148,6 +148,21 @@ export class BlockMap {
     return found.sort((x, y) => x.block - y.block || x.entry.version - y.entry.version);
   }
 
+  /** Whether a space has an entry with a version from `from` on and below `to`, LIVE blocks left out. */
+  async hasVersions(space: number, from: number, to: number): Promise<boolean> {
+    let found = false;
+    this.pending.eachOf(space, (_block, entry) => {
+      if (!entry.removed && entry.version >= from && entry.version < to) found = true;
+    });
+    if (found) return true;
+    await this.byVersion.scan([space, from, 0], [space, to, 0], (view, at) => {
+      const [, version, block] = readKey(view, at);
+      found = this.#changeOf(space, block, version) === undefined;
+      return !found;
+    });
+    return found;
+  }
+
   /** Entries of a space, or of one version in it: exact but for what is pending, so an estimate. */
   async count(space: number, version?: number): Promise<number> {
     let count = 0;

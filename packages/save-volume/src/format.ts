@@ -147,8 +147,7 @@ export const ENTRY = layout(32, [
     offset: 10,
     name: 'version',
     type: 'u48',
-    meaning:
-      'level x 2^45 + snapshot, or + 2^45 - 1: current (object: bytes, 0 deletes it)',
+    meaning: 'level x 2^45 + snapshot, or + 2^45 - 1: current (object: bytes, 0 deletes it)',
   },
   {
     offset: 16,

@@ -14,6 +14,6 @@ export type { Layers } from './read-through.js';
 export { readThrough } from './read-through.js';
 export type { Participant, SaveVolume, SaveVolumeOptions, SpaceReport } from './save-volume.js';
 export type { Attributes, StoredObject } from './stored-objects.js';
-export { encodeObject, storedObjects } from './stored-objects.js';
+export { encodeObject, storedObject, storedObjects } from './stored-objects.js';
 export type { VerifyReport } from './verify.js';
 export { atLevel, LEVELS_MAX, LIVE, levelOf, versionOf } from './versions.js';

@@ -21,7 +21,7 @@ export interface StoredObject {
 }
 
 /** The object as bytes. */
-export function encodeObject(object: StoredObject): Uint8Array {
+export function encodeObject<Shape extends StoredObject>(object: Shape): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(object));
 }
 
@@ -44,6 +44,23 @@ export function storedObjects<Shape extends StoredObject>(
     const object = parse(id, bytes);
     return type === undefined || object.type === type ? [{ id, object: object as Shape }] : [];
   });
+}
+
+/**
+ * One object, if it is of that type. Inside a transaction, pass its batch as above.
+ * @throws {StorageError} ERR_CORRUPT when it is not JSON.
+ */
+export function storedObject<Shape extends StoredObject>(
+  save: SaveVolume,
+  type: string,
+  id: number,
+  batch?: Batch,
+): Shape | undefined {
+  const changed = batch?.objects.findLast((each) => each.id === id);
+  const bytes = changed === undefined ? save.object(id) : changed.bytes;
+  if (bytes === undefined) return undefined;
+  const object = parse(id, bytes);
+  return object.type === type ? (object as Shape) : undefined;
 }
 
 /** Objects are read far more often than they change, and changed by replacing their bytes. */

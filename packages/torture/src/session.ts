@@ -191,10 +191,10 @@ export class Session {
   async #openBranch(id: number): Promise<void> {
     const record = listBranches(this.save).find((each) => each.id === id);
     if (record === undefined) throw new Error(`branch ${id} is not listed`);
-    const base = [...this.#volumes.values()].find((volume) => volume.id === record.base.volume);
+    const base = [...this.#volumes.values()].find((volume) => volume.id === record.volume);
     if (base === undefined) throw new Error(`branch ${id} has no volume`);
-    const device = base.openSnapshot(record.base.snapshot);
-    this.#branches.set(nameOf(record.attributes), await openBranch(this.save, id, device));
+    const branch = await openBranch(this.save, id, ({ snapshot }) => base.openSnapshot(snapshot));
+    this.#branches.set(nameOf(record.attributes), branch);
   }
 }
 

@@ -55,7 +55,7 @@ async function build(closed: boolean): Promise<Store> {
   }
   const base = { volume: volume.id, snapshot: volume.snapshots[1]?.id ?? 0 };
   const record = await createBranch(store, base, { name: 'branch' });
-  const branch = await openBranch(store, record.id, volume.openSnapshot(base.snapshot));
+  const branch = await openBranch(store, record.id, () => volume.openSnapshot(base.snapshot));
   for (let first = 0; first < BLOCKS - 1; first += 9) await write(branch.device, first, 2);
   await branch.device.flush();
   truth.set('branch', await read(branch.device));
@@ -90,9 +90,9 @@ async function readStore(device: BlockDevice, clone: BlockDevice): Promise<Map<s
       for (const { id, attributes } of volume.snapshots) {
         await note(String(attributes.name), async () => volume.openSnapshot(id));
       }
-      for (const { id, base } of listBranches(store)) {
+      for (const { id } of listBranches(store)) {
         await note('branch', async () => {
-          return (await openBranch(store, id, volume.openSnapshot(base.snapshot))).device;
+          return (await openBranch(store, id, (base) => volume.openSnapshot(base.snapshot))).device;
         });
       }
     }

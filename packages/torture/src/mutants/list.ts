@@ -194,10 +194,10 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'branch-write-shows-in-snapshots',
     bug: 'what is written to a branch reaches its base (I4)',
-    file: 'packages/rw-snapshot/src/branch.ts',
-    find: 'else batch.put(id, block, 0, bytes);',
-    replace: `else {
-        batch.put(id, block, 0, bytes);
+    file: 'packages/rw-snapshot/src/own-blocks.ts',
+    find: '        batch.put(this.#space, block, LIVE, bytes);',
+    replace: `        batch.put(this.#space, block, LIVE, bytes);
+        {
         batch.put(1, block, 2 ** 40, bytes);
       }`,
     check: torture,
@@ -205,16 +205,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'branch-zeros-show-the-base',
     bug: 'a zeroed block of a branch is not recorded, so the base shines through (K3)',
-    file: 'packages/rw-snapshot/src/branch.ts',
-    find: 'if (bytes === null) batch.putZero(id, block, 0);',
+    file: 'packages/rw-snapshot/src/own-blocks.ts',
+    find: 'if (bytes === null) batch.putZero(this.#space, block, LIVE);',
     replace: 'if (bytes === null) batch.hasRoom(1);',
     check: torture,
   },
   {
     name: 'branch-keeps-old-blocks',
     bug: 'a rewritten branch block leaves its old place in use (leak)',
-    file: 'packages/rw-snapshot/src/branch.ts',
-    find: 'if (old !== undefined && old.address !== 0) batch.free(old.address); // K2',
+    file: 'packages/rw-snapshot/src/own-blocks.ts',
+    find: '      batch.free(old.address);',
     replace: '',
     check: torture,
   },

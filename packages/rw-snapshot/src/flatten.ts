@@ -1,0 +1,162 @@
+/**
+ * Flatten: making a branch independent of its base, in the background. What it reads from beneath is
+ * copied in, then the base is let go in one commit.
+ *
+ *   F1  No version of the branch reads anything else than before, at no time: a copy is put at the
+ *       youngest version that reads the block from beneath, and answers for the older ones too.
+ *   F2  Where it has got to is kept with the branch's space, so that it goes on after a pause, a close
+ *       or a crash. Going over a block twice changes nothing.
+ */
+import { StorageError, together } from '@palimpsest/block-device';
+import type { Alongside } from '@palimpsest/ro-snapshot';
+import {
+  atLevel,
+  BENEATH,
+  encodeObject,
+  LEVELS_MAX,
+  LIVE,
+  type MapEntry,
+  type SaveVolume,
+  ZERO,
+} from '@palimpsest/save-volume';
+import { type Beneath, Lineage } from './lineage.js';
+import { openBranchOf, openLineages, queueOf } from './open-branches.js';
+import { findBranch, findSpace } from './records.js';
+import { spanBlocks } from './zero-spans.js';
+
+/** Blocks looked at, and copied, by one commit: a MiB with 4 KiB blocks. */
+const STEP = 256;
+
+/** How to flatten. */
+export interface FlattenOptions {
+  /** Pauses it: it goes on when it is called again. */
+  readonly signal?: AbortSignal;
+  /** Awaited after so many bytes were copied, to slow it down. */
+  readonly pace?: (bytes: number) => Promise<void>;
+  /** Blocks. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Carried out by the commit that lets the base go. */
+  readonly alongside?: Alongside;
+}
+
+/**
+ * Makes a branch, open or not, independent of its base. Durable when it resolves.
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY when the branch is refreshed meanwhile;
+ * ERR_NO_SPACE; the signal's reason when it is paused.
+ */
+export async function flattenBranch(
+  save: SaveVolume,
+  id: number,
+  beneath: Beneath,
+  options: FlattenOptions = {},
+): Promise<void> {
+  const { space } = findBranch(save, id);
+  const { base, size, flattened } = findSpace(save, space);
+  if (base === null) return;
+  const lineage = await Lineage.open(save, base, beneath);
+  const total = Math.ceil(size / save.blockSize);
+  for (let from = flattened ?? 0; from < total; ) {
+    options.signal?.throwIfAborted();
+    const next = Math.min(total, await nextBeneath(lineage, from, total));
+    const to = Math.min(total, next + STEP);
+    const copied = next < to ? await copyIn(save, id, space, lineage, next, to) : 0;
+    from = to;
+    options.onProgress?.(from, total);
+    await options.pace?.(copied * save.blockSize);
+  }
+  await save.transact((batch) => {
+    const stored = findSpace(save, assertSame(save, id, space), batch);
+    const { flattened: _done, ...rest } = stored;
+    batch.object(space, encodeObject({ ...rest, base: null }));
+    options.alongside?.(batch);
+  });
+  // Whoever reads through this space stands on less from now on.
+  for (const each of openLineages(save)) await each.follow();
+  const open = openBranchOf(save, id);
+  if (open?.parts.space === space) await open.parts.lineage.follow(null);
+}
+
+/** The first block from `from` on that may not be zeros beneath. */
+async function nextBeneath(lineage: Lineage, from: number, total: number): Promise<number> {
+  const window = Math.min(total, from + 2 ** 20);
+  let at = from;
+  for (const { length, zero } of await lineage.extents(from, window)) {
+    if (!zero) return at;
+    at += length / lineage.blockSize;
+  }
+  return window;
+}
+
+/** F1, for some blocks, by one commit that also notes how far it is. Tells how many were copied. */
+async function copyIn(
+  save: SaveVolume,
+  branch: number,
+  space: number,
+  lineage: Lineage,
+  from: number,
+  to: number,
+): Promise<number> {
+  const { blockSize } = save;
+  const bytes = new Uint8Array((to - from) * blockSize);
+  await together((waits) => lineage.read(from, bytes, waits));
+  let copied = 0;
+  const open = openBranchOf(save, branch);
+  const exclusion = open?.parts.space === space ? open.device.exclusion : undefined;
+  while (exclusion?.closed !== undefined) await exclusion.closed;
+  exclusion?.enter();
+  try {
+    await save.transact(async (batch) => {
+      copied = 0;
+      const stored = findSpace(save, assertSame(save, branch, space), batch);
+      const versions = [...queueOf(save, space).records.map((record) => record.id), LIVE];
+      for (let block = from; block < to; block += 1) {
+        const part = bytes.subarray((block - from) * blockSize, (block - from + 1) * blockSize);
+        if (part.every((byte) => byte === 0)) continue; // beneath nothing, zeros are read
+        const version = await youngestBeneath(save, space, versions, block);
+        if (version === undefined) continue;
+        batch.put(space, block, version, part);
+        copied += 1;
+      }
+      batch.object(space, encodeObject({ ...stored, flattened: to }));
+    });
+  } finally {
+    exclusion?.leave();
+  }
+  if (open?.parts.space === space) open.parts.own.adopted(copied);
+  return copied;
+}
+
+/** The youngest version that reads the block from beneath; `undefined` when none does. */
+async function youngestBeneath(
+  save: SaveVolume,
+  space: number,
+  versions: readonly number[],
+  block: number,
+): Promise<number | undefined> {
+  for (const version of [...versions].reverse()) {
+    if (await isBeneath(save, space, version, block)) return version;
+  }
+  return undefined;
+}
+
+async function isBeneath(
+  save: SaveVolume,
+  space: number,
+  version: number,
+  block: number,
+): Promise<boolean> {
+  const isOpen = (entry: MapEntry | undefined): boolean =>
+    entry === undefined || (entry.flags & BENEATH) !== 0;
+  if (!isOpen(await save.find(space, block, version))) return false;
+  for (let level = 1; level <= LEVELS_MAX; level += 1) {
+    const first = Math.floor(block / spanBlocks(level)) * spanBlocks(level);
+    const span = await save.find(space, first, atLevel(level, version));
+    if (span !== undefined && (span.flags & ZERO) !== 0) return false;
+  }
+  return true;
+}
+
+function assertSame(save: SaveVolume, branch: number, space: number): number {
+  if (findBranch(save, branch).space === space) return space;
+  throw new StorageError('ERR_BUSY', `branch ${branch} was refreshed while it was flattened`);
+}

@@ -1,0 +1,262 @@
+/**
+ * Lineage: what lies beneath a branch, or beneath a snapshot of one: spaces of other branches as of
+ * their snapshots, nearest first, and at the bottom a snapshot of production.
+ *
+ *   branch, LIVE -> space 9 as of snapshot 12 -> space 7 as of snapshot 8 -> production snapshot 5
+ *
+ *   G1  A block is what the nearest layer has of its own, else what the bottom has; past the end of a
+ *       layer, which may be smaller than what stands on it, zeros.
+ *   G2  Nothing here ever changes, so which layer answers for a block is found once and kept, a byte a
+ *       block in the regions read lately: reading costs the same at any depth.
+ */
+import { type BlockDevice, type Extent, together } from '@palimpsest/block-device';
+import {
+  type Layers,
+  LIVE,
+  MISS,
+  readThrough,
+  type SaveVolume,
+  storedObject,
+} from '@palimpsest/save-volume';
+import { ownRuns } from './own-runs.js';
+import { type Base, findSnapshot, type StoredSpace } from './records.js';
+import { ZeroSpans } from './zero-spans.js';
+
+/** Opens a snapshot of a production volume. */
+export type Beneath = (base: Base) => BlockDevice;
+
+/** A space as of one version. */
+export interface Layer {
+  readonly space: number;
+  /** A snapshot's id, or LIVE. */
+  readonly version: number;
+  /** Blocks. */
+  readonly size: number;
+  readonly spans: ZeroSpans;
+}
+
+/** Blocks in a region of the answers kept. */
+const REGION_BLOCKS = 32_768;
+/** Regions kept a lineage: 2 MiB of answers, for 8 GiB of blocks in use at once. */
+const REGIONS_MAX = 64;
+/** Answers: 1 to `LAYERS_KEPT` is a layer; 0 is not known. */
+const LAYERS_KEPT = 253;
+const BOTTOM = 254;
+const ZEROS = 255;
+
+/** See the file header. */
+export class Lineage {
+  readonly #save: SaveVolume;
+  readonly #beneath: Beneath;
+  #layers: readonly Layer[] = [];
+  #bottom: BlockDevice | undefined;
+  #base: Base | null = null;
+  readonly #answers = new Map<number, Uint8Array>();
+  readonly #through: Layers;
+
+  private constructor(save: SaveVolume, beneath: Beneath) {
+    this.#save = save;
+    this.#beneath = beneath;
+    this.#through = {
+      blockSize: save.blockSize,
+      readOwn: (block, target) => this.#read(block, target),
+      readLater: (found, block, target) => this.#orBottom(found, block, target),
+      readBeneath: (first, target, waits) => this.#readBottom(first, target, waits),
+    };
+  }
+
+  /**
+   * Opens what lies beneath `base`, that included; `null` is nothing, which reads as zeros.
+   * @throws {StorageError} ERR_NOT_FOUND when a snapshot on the way is gone.
+   */
+  static async open(save: SaveVolume, base: Base | null, beneath: Beneath): Promise<Lineage> {
+    const lineage = new Lineage(save, beneath);
+    await lineage.follow(base);
+    return lineage;
+  }
+
+  /** Stands on `base` from now on, or looks again what that stands on. */
+  async follow(base: Base | null = this.#base): Promise<void> {
+    const layers: Layer[] = [];
+    let next = base;
+    let space = next === null ? undefined : spaceOf(this.#save, next);
+    while (next !== null && space !== undefined) {
+      const { size } = findSnapshot(this.#save, next);
+      layers.push(await openLayer(this.#save, next.volume, next.snapshot, size));
+      next = space.base;
+      space = next === null ? undefined : spaceOf(this.#save, next);
+    }
+    const bottom = next === null ? undefined : this.#beneath(next);
+    // Swapped in one turn: a read sees the old lineage or the new one, which read the same.
+    this.#base = base;
+    this.#layers = layers;
+    this.#bottom = bottom;
+    this.#answers.clear();
+  }
+
+  /** Bytes. */
+  get blockSize(): number {
+    return this.#save.blockSize;
+  }
+
+  /** Fills `target` from block `first` on; adds what is not done at once to `waits`. */
+  read(first: number, target: Uint8Array, waits: Promise<void>[]): void {
+    if (this.#layers.length === 0) {
+      this.#readBottom(first, target, waits);
+      return;
+    }
+    const completion = readThrough(this.#through, target, first * this.#save.blockSize);
+    if (completion !== undefined) waits.push(completion);
+  }
+
+  /** Describes the blocks from `first` on and below `end`. */
+  extents(first: number, end: number): Promise<Extent[]> {
+    return this.#extentsFrom(0, first, end);
+  }
+
+  async #extentsFrom(depth: number, first: number, end: number): Promise<Extent[]> {
+    const { blockSize } = this.#save;
+    const layer = this.#layers[depth];
+    const size = layer?.size ?? (this.#bottom?.size ?? 0) / blockSize;
+    const last = Math.max(first, Math.min(end, size));
+    const found: Extent[] = [];
+    const beneath = async (from: number, to: number): Promise<void> => {
+      if (from === to) return;
+      found.push(...(await this.#extentsFrom(depth + 1, from, to)));
+    };
+    if (first === last) {
+      // Past the end: zeros.
+    } else if (layer === undefined) {
+      const length = (last - first) * blockSize;
+      found.push(...((await this.#bottom?.extents(first * blockSize, length)) ?? []));
+    } else {
+      let done = first;
+      for await (const run of ownRuns(this.#save, layer, first, last)) {
+        await beneath(done, run.first);
+        const { zero } = run;
+        found.push({ length: run.count * blockSize, zero, hole: zero });
+        done = run.first + run.count;
+      }
+      await beneath(done, last);
+    }
+    if (end > last) found.push({ length: (end - last) * blockSize, zero: true, hole: true });
+    return found;
+  }
+
+  /** Fills `target` when a layer answers for the block; false when it is the bottom's. */
+  #read(block: number, target: Uint8Array): boolean | Promise<boolean> {
+    const known = this.#known(block);
+    if (known === BOTTOM) return false;
+    if (known === ZEROS) {
+      target.fill(0);
+      return true;
+    }
+    for (let depth = Math.max(0, known - 1); depth < this.#layers.length; depth += 1) {
+      const found = this.#readLayer(this.#layers[depth] as Layer, block, target);
+      if (found === MISS) return this.#readSlowly(block, target);
+      if (found === undefined) continue;
+      this.#keep(block, found === 'zeros' ? ZEROS : depth + 1);
+      return true;
+    }
+    this.#keep(block, BOTTOM);
+    return false;
+  }
+
+  /** At once, or MISS. `undefined`: the layer has nothing of the block. */
+  #readLayer(
+    layer: Layer,
+    block: number,
+    target: Uint8Array,
+  ): 'own' | 'zeros' | undefined | typeof MISS {
+    if (block >= layer.size) {
+      target.fill(0);
+      return 'zeros';
+    }
+    const found = this.#save.readSaved(layer.space, block, layer.version, target);
+    if (found === true) return 'own';
+    if (found !== false) {
+      found.catch(() => undefined); // read again, and told of, by who takes the slow way
+      return MISS;
+    }
+    if (layer.spans.none) return undefined;
+    const end = layer.spans.endOf(block);
+    if (end === MISS) return MISS;
+    if (end === 0) return undefined;
+    target.fill(0);
+    return 'zeros';
+  }
+
+  async #readSlowly(block: number, target: Uint8Array): Promise<boolean> {
+    for (const [depth, layer] of this.#layers.entries()) {
+      const { space, version, spans } = layer;
+      let found: 'own' | 'zeros' | undefined;
+      if (block >= layer.size) found = 'zeros';
+      else if (await this.#save.readSaved(space, block, version, target)) found = 'own';
+      else if (!spans.none && (await spans.findEndOf(block)) > 0) found = 'zeros';
+      if (found === undefined) continue;
+      if (found === 'zeros') target.fill(0);
+      this.#keep(block, found === 'zeros' ? ZEROS : depth + 1);
+      return true;
+    }
+    this.#keep(block, BOTTOM);
+    return false;
+  }
+
+  async #orBottom(found: Promise<boolean>, block: number, target: Uint8Array): Promise<void> {
+    if (await found) return;
+    await together((waits) => this.#readBottom(block, target, waits));
+  }
+
+  #readBottom(first: number, target: Uint8Array, waits: Promise<void>[]): void {
+    const { blockSize } = this.#save;
+    const position = first * blockSize;
+    const size = this.#bottom?.size ?? 0;
+    const length = Math.max(0, Math.min(target.length, size - position));
+    if (length < target.length) target.fill(0, length);
+    if (length === 0) return;
+    const completion = this.#bottom?.readInto(target.subarray(0, length), position);
+    if (completion !== undefined) waits.push(completion);
+  }
+
+  #known(block: number): number {
+    if (this.#layers.length < 2) return 0;
+    return this.#answers.get(Math.floor(block / REGION_BLOCKS))?.[block % REGION_BLOCKS] ?? 0;
+  }
+
+  /** G2. */
+  #keep(block: number, answer: number): void {
+    if (this.#layers.length < 2 || (answer > LAYERS_KEPT && answer < BOTTOM)) return;
+    const index = Math.floor(block / REGION_BLOCKS);
+    let region = this.#answers.get(index);
+    if (region === undefined) {
+      if (this.#answers.size >= REGIONS_MAX) {
+        const oldest = this.#answers.keys().next();
+        if (oldest.done !== true) this.#answers.delete(oldest.value);
+      }
+      region = new Uint8Array(REGION_BLOCKS);
+      this.#answers.set(index, region);
+    }
+    region[block % REGION_BLOCKS] = answer;
+  }
+}
+
+/** Opens one space as of a version; `size` in bytes. */
+export async function openLayer(
+  save: SaveVolume,
+  space: number,
+  version: number,
+  size: number,
+): Promise<Layer> {
+  const spans = new ZeroSpans(save, space, version);
+  await spans.load();
+  return { space, version, size: size / save.blockSize, spans };
+}
+
+/** The present of a space. */
+export function openPresent(save: SaveVolume, space: number, size: number): Promise<Layer> {
+  return openLayer(save, space, LIVE, size);
+}
+
+function spaceOf(save: SaveVolume, base: Base): StoredSpace | undefined {
+  return storedObject<StoredSpace>(save, 'space', base.volume);
+}

@@ -1,0 +1,225 @@
+/**
+ * OwnBlocks: what a branch has of its own, held or in the map, and its part in commits.
+ *
+ *   K1  A branch's writes reach no other volume or snapshot: they go to its own space of the block
+ *       map, and to blocks that nobody else owns (I4).
+ *   K2  A block is never overwritten in place: its new bytes, their checksum and their place become
+ *       durable together or not at all, so no torn write can fail a checksum.
+ *   K5  The first change of a block after a snapshot of the branch records, in the same commit, what
+ *       it was under that snapshot (E1): the old entry moves there, or one that says "beneath".
+ */
+import { StorageError } from '@palimpsest/block-device';
+import {
+  atLevel,
+  type Batch,
+  type HeldBlock,
+  HeldBlocks,
+  LIVE,
+  levelOf,
+  type MapEntry,
+  MISS,
+  type Participant,
+  type SaveVolume,
+  versionOf,
+} from '@palimpsest/save-volume';
+import { type Span, spanBlocks, type ZeroSpans } from './zero-spans.js';
+
+/** Entries that one commit of a large zeroing takes out at most. */
+const CLEAR_STEP = 4096;
+/** Operations that one entry may take: its old state recorded, its block freed, the new state. */
+const OPERATIONS = 3;
+const EVERY_BLOCK = 2 ** 48 - 1;
+
+/** See the file header. */
+export class OwnBlocks implements Participant {
+  readonly held: HeldBlocks;
+  readonly spans: ZeroSpans;
+  /** The snapshot of the branch that old states are recorded for; 0 when there is none. */
+  youngest = 0;
+  readonly #save: SaveVolume;
+  readonly #space: number;
+  /** Blocks that the branch may own, and owns in the map; kept only while there is a quota. */
+  #quota: { readonly blocks: number; used: number } | undefined;
+
+  constructor(save: SaveVolume, space: number, spans: ZeroSpans) {
+    this.held = new HeldBlocks(save);
+    this.spans = spans;
+    this.#save = save;
+    this.#space = space;
+  }
+
+  // ---- Taking part in commits ----------------------------------------------------------------
+
+  begin(): void {
+    this.held.begin();
+  }
+
+  async fill(batch: Batch): Promise<boolean> {
+    for (const block of this.held.unfilled()) {
+      if (!batch.hasRoom(OPERATIONS)) return true;
+      await this.#change(batch, block, 0);
+      const bytes = this.held.committing(block);
+      if (bytes === null) batch.putZero(this.#space, block, LIVE);
+      else {
+        batch.put(this.#space, block, LIVE, bytes);
+        this.#count(1);
+      }
+      this.held.fill(block);
+    }
+    return false;
+  }
+
+  settle(): undefined {
+    this.held.settle();
+  }
+
+  abandon(): void {
+    this.held.abandon();
+    this.#recount();
+  }
+
+  // ---- Changing ------------------------------------------------------------------------------
+
+  /**
+   * Makes spans of zeros and takes what they cover out of the present. A crash between the two leaves
+   * some of it as it was, which is all that a change that was not answered may do.
+   */
+  async zeroSpans(spans: readonly Span[]): Promise<void> {
+    const save = this.#save;
+    if (this.held.size > 0) await save.commit();
+    this.spans.expect(spans.map(({ level }) => level));
+    for (let from = 0; from < spans.length; ) {
+      const part = spans.slice(from, from + this.#step());
+      from += part.length;
+      await save.transact(async (batch) => {
+        for (const { first, level } of part) {
+          await this.#change(batch, first, level);
+          batch.putZero(this.#space, first, atLevel(level, LIVE));
+        }
+      });
+    }
+    const start = spans[0]?.first as number;
+    const last = spans.at(-1) as Span;
+    const levels = new Map(spans.map(({ first, level }) => [first, level]));
+    await this.#clear(start, last.first + spanBlocks(last.level), levels);
+  }
+
+  /** Takes the present out of the map but for the spans that were just made. */
+  async #clear(start: number, end: number, kept: ReadonlyMap<number, number>): Promise<void> {
+    for (let from = start; from < end; ) {
+      const limit = this.#step();
+      // Listed in the transaction: a write that is committed meanwhile gives an old block back itself.
+      await this.#save.transact(async (batch) => {
+        const entries = await this.#save.map.listEntries(this.#space, from, end, limit);
+        for (const { block, entry } of entries) {
+          const level = levelOf(entry.version);
+          if (versionOf(entry.version) !== LIVE || (level > 0 && kept.get(block) === level))
+            continue;
+          await this.#change(batch, block, level);
+          batch.remove(this.#space, block, entry.version);
+        }
+        from = entries.length < limit ? end : (entries.at(-1)?.block as number) + 1;
+      });
+    }
+  }
+
+  /** E1: records in the batch what a block or span is now, or gives it back when nobody needs it. */
+  async #change(batch: Batch, block: number, level: number): Promise<void> {
+    const { youngest } = this;
+    const live = atLevel(level, LIVE);
+    const recorded = youngest > 0 ? atLevel(level, youngest) : live;
+    const first = await this.#find(block, recorded);
+    if (youngest > 0 && first === undefined) batch.putBeneath(this.#space, block, recorded);
+    else if (youngest > 0 && first?.version === live) {
+      batch.set(this.#space, block, { ...first, version: recorded });
+    } else {
+      const old = first?.version === live ? first : await this.#find(block, live);
+      if (old === undefined || old.address === 0) return;
+      batch.free(old.address);
+      this.#count(-1);
+    }
+  }
+
+  #find(block: number, version: number): MapEntry | undefined | Promise<MapEntry | undefined> {
+    const known = this.#save.map.lookUp(this.#space, block, version);
+    return known === MISS ? this.#save.find(this.#space, block, version) : known;
+  }
+
+  #step(): number {
+    return Math.max(1, Math.min(CLEAR_STEP, Math.floor(this.#save.operationsMax / 4) - 4));
+  }
+
+  // ---- The quota -----------------------------------------------------------------------------
+
+  /** Bytes that the branch may own from now on; `undefined` for as many as there are. */
+  async limit(bytes: number | undefined): Promise<void> {
+    if (bytes === undefined) {
+      this.#quota = undefined;
+      return;
+    }
+    const blocks = Math.floor(bytes / this.#save.blockSize);
+    await this.#save.quiesced(async () => {
+      this.#quota = { blocks, used: await countOwn(this.#save, this.#space) };
+    });
+  }
+
+  /** Whether `count` more blocks may be held for all the quota says. */
+  isWithinQuota(count: number, source: HeldBlock): boolean {
+    if (this.#quota === undefined || source === null) return true;
+    return this.#quota.used + this.held.size + count <= this.#quota.blocks;
+  }
+
+  /** The same, exactly. @throws {StorageError} ERR_NO_SPACE when they may not. */
+  async assertWithinQuota(first: number, count: number): Promise<void> {
+    await this.#save.commit();
+    const quota = this.#quota;
+    if (quota === undefined) return;
+    let needed = 0;
+    for (let block = first; block < first + count; block += 1) {
+      const entry = await this.#find(block, this.youngest > 0 ? this.youngest : LIVE);
+      const live = entry?.version === LIVE ? entry : await this.#find(block, LIVE);
+      const isFreed = live !== undefined && live.address !== 0;
+      const isKept = this.youngest > 0 && entry?.version === LIVE;
+      if (!isFreed || isKept) needed += 1;
+    }
+    if (quota.used + this.held.size + needed <= quota.blocks) return;
+    const { blockSize } = this.#save;
+    throw new StorageError(
+      'ERR_NO_SPACE',
+      `the branch's quota of ${quota.blocks * blockSize} bytes is used up: it has ` +
+        `${quota.used * blockSize} bytes of its own, and ${needed * blockSize} more are needed`,
+    );
+  }
+
+  /** Notes that blocks became the branch's own without having been written. */
+  adopted(blocks: number): void {
+    this.#count(blocks);
+  }
+
+  #count(change: number): void {
+    if (this.#quota !== undefined) this.#quota.used += change;
+  }
+
+  /** After a batch that was counted and then refused. */
+  #recount(): void {
+    const quota = this.#quota;
+    if (quota === undefined) return;
+    this.#save
+      .quiesced(async () => {
+        quota.used = await countOwn(this.#save, this.#space);
+      })
+      .catch(() => undefined); // the store has failed, and every write says so
+  }
+}
+
+/** Blocks that a space has of its own, for its present and its snapshots. */
+export async function countOwn(save: SaveVolume, space: number): Promise<number> {
+  let count = 0;
+  for (let from = 0; ; ) {
+    const entries = await save.map.listEntries(space, from, EVERY_BLOCK, CLEAR_STEP);
+    for (const { entry } of entries) if (entry.address !== 0) count += 1;
+    const last = entries.at(-1);
+    if (last === undefined) return count;
+    from = last.block + 1;
+  }
+}
