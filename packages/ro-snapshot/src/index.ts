@@ -3,6 +3,9 @@
  * changes for the first time since the youngest snapshot, its old bytes go to the save volume.
  */
 export { Exclusion } from './exclusion.js';
+export type { GroupMember, SnapshotTaker, StoppedTaker } from './group.js';
+export { createSnapshots } from './group.js';
+export type { SnapshotOptions } from './production-volume.js';
 export {
   createProductionVolume,
   openProductionVolume,
@@ -11,5 +14,6 @@ export {
 } from './production-volume.js';
 export type { SnapshotRecord, StoredSnapshot, VolumeRecord } from './records.js';
 export { listProductionVolumes } from './records.js';
+export type { RestoreProgress, RestoreSource, SnapshotReference } from './restore-source.js';
 export type { Alongside, DeletionOptions } from './snapshot-queue.js';
 export { SnapshotQueue } from './snapshot-queue.js';

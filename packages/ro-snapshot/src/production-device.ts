@@ -33,6 +33,8 @@ export interface ProductionParts {
   readonly copyOut: CopyOut;
   readonly saved: SavedBlocks;
   readonly exclusion: Exclusion;
+  /** Bytes, as recorded: the clone volume may be longer while it grows. */
+  readonly size: () => number;
 }
 
 /** What a write must do with a block. */
@@ -61,7 +63,7 @@ export class ProductionDevice implements BlockDriver {
   }
 
   get size(): number {
-    return this.#parts.clone.size;
+    return this.#parts.size();
   }
 
   readInto(target: Uint8Array, position: number): Completion {

@@ -10,9 +10,11 @@ import { type BlockDevice, checked, invariant, StorageError } from '@palimpsest/
 import { type Attributes, encodeObject, type SaveVolume } from '@palimpsest/save-volume';
 import { CopyOut } from './copy-out.js';
 import { Exclusion } from './exclusion.js';
+import { createSnapshots, type SnapshotTaker, type StoppedTaker } from './group.js';
 import { ProductionDevice } from './production-device.js';
 import { openReadOnlySnapshot } from './read-only-snapshot.js';
 import { findVolume, type SnapshotRecord, type StoredVolume, storedSnapshots } from './records.js';
+import { growVolume, settleGrowth } from './resize.js';
 import { SavedBlocks } from './saved-blocks.js';
 import { type Alongside, type DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
 
@@ -42,6 +44,7 @@ export async function openProductionVolume(
   id: number,
   clone: BlockDevice,
 ): Promise<ProductionVolume> {
+  await settleGrowth(save, id, clone);
   assertFits(save, clone);
   const volume = findVolume(save, id);
   if (volume.size !== clone.size) {
@@ -70,25 +73,32 @@ export async function removeProductionVolume(save: SaveVolume, id: number): Prom
   await save.transact((batch) => batch.object(id, undefined));
 }
 
+/** How to take a snapshot. */
+export interface SnapshotOptions {
+  readonly alongside?: Alongside;
+}
+
 /** See the file header. Made by `createProductionVolume` and `openProductionVolume`. */
-export class ProductionVolume implements AsyncDisposable {
+export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
   readonly id: number;
   readonly attributes: Attributes;
+  readonly save: SaveVolume;
   /** What users read and write. */
   readonly device: BlockDevice;
-  readonly #save: SaveVolume;
   readonly #clone: BlockDevice;
   readonly #saved: SavedBlocks;
   readonly #copyOut: CopyOut;
   readonly #exclusion = new Exclusion();
   readonly #queue: SnapshotQueue;
+  #size: number;
   #closing: Promise<void> | undefined;
 
   /** @internal */
   constructor(save: SaveVolume, id: number, clone: BlockDevice, attributes: Attributes) {
     this.id = id;
     this.attributes = attributes;
-    this.#save = save;
+    this.#size = clone.size;
+    this.save = save;
     this.#clone = clone;
     this.#saved = new SavedBlocks(save, id);
     this.#copyOut = new CopyOut(save, clone, id, this.#saved);
@@ -99,6 +109,7 @@ export class ProductionVolume implements AsyncDisposable {
         copyOut: this.#copyOut,
         saved: this.#saved,
         exclusion: this.#exclusion,
+        size: () => this.#size,
       }),
     );
     this.#queue = new SnapshotQueue(save, id);
@@ -109,7 +120,7 @@ export class ProductionVolume implements AsyncDisposable {
 
   /** Bytes. */
   get size(): number {
-    return this.#clone.size;
+    return this.#size;
   }
 
   /** The snapshot queue, oldest (head) first. */
@@ -122,13 +133,42 @@ export class ProductionVolume implements AsyncDisposable {
    * Durable when it resolves. The cost does not depend on the volume's size.
    * @throws {StorageError} ERR_NO_SPACE, and no snapshot; ERR_FAILED.
    */
-  createSnapshot(attributes: Attributes = {}, alongside?: Alongside): Promise<SnapshotRecord> {
-    return this.#exclusion.alone(async () => {
+  async createSnapshot(
+    attributes: Attributes = {},
+    options: SnapshotOptions = {},
+  ): Promise<SnapshotRecord> {
+    const members = [{ taker: this, attributes }];
+    const [record] = await createSnapshots(members, options.alongside);
+    return record as SnapshotRecord;
+  }
+
+  /** Lets a snapshot be taken, alone or in a group (Q1). */
+  stopped<Result>(work: (stopped: StoppedTaker) => Promise<Result>): Promise<Result> {
+    return this.#exclusion.alone(() => {
+      this.#assertOpen();
+      return work({
+        drain: () => this.#drain(),
+        add: (batch, attributes) => this.#queue.addTo(batch, this.#size, attributes),
+        added: () => {
+          this.#queue.read();
+          this.#followQueue();
+        },
+      });
+    });
+  }
+
+  /**
+   * Grows the volume, and the clone volume with it, to `size` bytes; snapshots keep their size. The
+   * new bytes are zeros. Durable when it resolves.
+   * @throws {StorageError} ERR_INVALID when it would shrink; ERR_UNSUPPORTED, ERR_NO_SPACE as the
+   * clone volume says.
+   */
+  async resize(size: number, options: { readonly alongside?: Alongside } = {}): Promise<void> {
+    await this.#exclusion.alone(async () => {
       this.#assertOpen();
       await this.#drain();
-      const record = await this.#queue.add(this.#clone.size, attributes, alongside);
-      this.#followQueue();
-      return record;
+      await growVolume(this.save, this.id, this.#clone, size, options.alongside);
+      this.#size = size; // X2
     });
   }
 
@@ -157,7 +197,7 @@ export class ProductionVolume implements AsyncDisposable {
       throw new StorageError('ERR_NOT_FOUND', `volume ${this.id} has no snapshot ${id}`);
     }
     return openReadOnlySnapshot({
-      save: this.#save,
+      save: this.save,
       clone: this.#clone,
       volume: this.id,
       snapshot: id,
@@ -184,7 +224,7 @@ export class ProductionVolume implements AsyncDisposable {
         await this.#drain();
       });
     } finally {
-      this.#save.leave(this.#copyOut);
+      this.save.leave(this.#copyOut);
       if (this.#copyOut.held.size > 0) await this.#forget();
       await this.device.close();
     }
@@ -192,13 +232,13 @@ export class ProductionVolume implements AsyncDisposable {
 
   /** What could not be committed is dropped once no cycle can be at work on it any more. */
   async #forget(): Promise<void> {
-    await Promise.allSettled([this.#save.quiesced(() => Promise.resolve())]);
+    await Promise.allSettled([this.save.quiesced(() => Promise.resolve())]);
     this.#copyOut.held.drop();
   }
 
   /** Everything held is in the clone volume, and that is flushed. */
   async #drain(): Promise<void> {
-    if (this.#copyOut.held.size > 0) await this.#save.commit();
+    if (this.#copyOut.held.size > 0) await this.save.commit();
     const { failure, refusal } = this.#copyOut;
     if (failure !== undefined || refusal !== undefined) throw failure ?? refusal;
     invariant(this.#copyOut.held.size === 0, 'a commit with writers kept out leaves nothing held');

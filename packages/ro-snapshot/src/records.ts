@@ -4,6 +4,7 @@
 import { StorageError } from '@palimpsest/block-device';
 import {
   type Attributes,
+  type Batch,
   type SaveVolume,
   type StoredObject,
   storedObjects,
@@ -32,6 +33,8 @@ export interface VolumeRecord {
 export interface StoredVolume extends StoredObject {
   readonly type: 'volume';
   readonly size: number;
+  /** Set while the clone volume grows: the size it is to have (resize.ts). */
+  readonly growingTo?: number;
 }
 
 /** A snapshot object as stored. */
@@ -54,11 +57,12 @@ export function listProductionVolumes(save: SaveVolume): readonly VolumeRecord[]
 }
 
 /**
- * The stored record of one volume.
+ * The stored record of one volume; inside a transaction, as its batch has it.
  * @throws {StorageError} ERR_NOT_FOUND.
  */
-export function findVolume(save: SaveVolume, id: number): StoredVolume {
-  const found = storedObjects<StoredVolume>(save, 'volume').find((volume) => volume.id === id);
+export function findVolume(save: SaveVolume, id: number, batch?: Batch): StoredVolume {
+  const volumes = storedObjects<StoredVolume>(save, 'volume', batch);
+  const found = volumes.find((volume) => volume.id === id);
   if (found === undefined) throw new StorageError('ERR_NOT_FOUND', `the store has no volume ${id}`);
   return found.object;
 }

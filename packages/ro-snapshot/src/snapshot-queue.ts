@@ -96,13 +96,31 @@ export class SnapshotQueue {
    * nothing changes meanwhile (Q1).
    */
   async add(size: number, attributes: Attributes, alongside?: Alongside): Promise<SnapshotRecord> {
-    const id = this.#save.newObjectId();
-    const snapshot: StoredSnapshot = { type: 'snapshot', volume: this.#space, size, attributes };
+    let record: SnapshotRecord | undefined;
     await this.#save.transact((batch) => {
-      batch.object(id, encodeObject(snapshot));
+      record = this.addTo(batch, size, attributes);
       alongside?.(batch);
     });
     this.read();
+    return record as SnapshotRecord;
+  }
+
+  /** Puts a snapshot at the tail into the batch of a commit; `read` the queue when that is done. */
+  addTo(
+    batch: Batch,
+    size: number,
+    attributes: Attributes,
+    more: Partial<StoredSnapshot> = {},
+  ): SnapshotRecord {
+    const id = this.#save.newObjectId();
+    const snapshot: StoredSnapshot = {
+      type: 'snapshot',
+      volume: this.#space,
+      size,
+      attributes,
+      ...more,
+    };
+    batch.object(id, encodeObject(snapshot));
     return snapshotRecord({ id, object: snapshot });
   }
 

@@ -1,0 +1,46 @@
+/**
+ * RestoreSource: what a restore reads from: a snapshot of the volume itself, or a snapshot of a
+ * branch, whose own blocks lie over a snapshot of the volume (its root).
+ */
+import type { Completion } from '@palimpsest/block-device';
+
+/** Names a snapshot: of a production volume, or of a branch by the id of its space. */
+export interface SnapshotReference {
+  readonly volume: number;
+  readonly snapshot: number;
+}
+
+/** Content that a production volume can be restored to. It never changes and is read only. */
+export interface RestoreSource {
+  readonly ref: SnapshotReference;
+  /**
+   * The snapshot of the restored volume that the content is, or is based on in the end. What the
+   * volume changed since is compared by the restore itself; the source speaks of the rest.
+   */
+  readonly root: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Fills `target`, whole blocks of the store, with the bytes at `position`. */
+  readInto(target: Uint8Array, position: number): Completion;
+  /** Whether the source has a state of its own of the block, apart from its root. */
+  mayDiffer(block: number): boolean | Promise<boolean>;
+  /**
+   * The first `limit` blocks from `from` on (and below `before`, when given) that may differ from
+   * the root, in order; fewer only when there are no more. More than the limit may come.
+   */
+  nextDiffering(from: number, limit: number, before?: number): Promise<readonly number[]>;
+}
+
+/** A running restore, as listed. */
+export interface RestoreProgress {
+  /** Unique in the store. */
+  readonly id: number;
+  readonly source: SnapshotReference;
+  /** The snapshot of the state before. */
+  readonly undo: number;
+  /** Blocks that hold what they should. */
+  readonly doneBlocks: number;
+  /** About how many there are to do in all; at least `doneBlocks`. */
+  readonly totalBlocks: number;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
