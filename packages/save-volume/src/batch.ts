@@ -5,7 +5,7 @@
 
 import { StorageError } from '@palimpsest/block-device';
 import { identitySeed, checksum as sumOf } from '@palimpsest/bytes';
-import { writeEntry } from './block-map.js';
+import { writeEntry } from './entries.js';
 import { EntryList } from './entry-list.js';
 import { BENEATH, ENTRY, FREE, MOVE, OBJECT, PUT, REMOVE, ZERO } from './format.js';
 import type { MapEntry } from './pending-map.js';

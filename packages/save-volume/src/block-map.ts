@@ -11,20 +11,14 @@
  *   M2  Both trees change in the same checkpoint, so they always agree.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
-import { getU48, setU48 } from '@palimpsest/bytes';
-import {
-  BlockTree,
-  type Found,
-  type PageSupply,
-  readKey,
-  type TreeRoot,
-  type Updates,
-  writeKey,
-} from './block-tree.js';
-import { EntryList } from './entry-list.js';
+import { getU48 } from '@palimpsest/bytes';
+import { BlockTree, type PageSupply, readKey, type TreeRoot } from './block-tree.js';
+import { listBlocksBetween } from './blocks-between.js';
+import { readEntry } from './entries.js';
 import { ENTRY, KEY } from './format.js';
 import { MISS, PageCache } from './page-cache.js';
 import { type MapEntry, type PendingEntry, PendingMap } from './pending-map.js';
+import { treeUpdates } from './tree-updates.js';
 import { endOfLevel, LIVE } from './versions.js';
 
 const BY_BLOCK = 1;
@@ -111,7 +105,7 @@ export class BlockMap {
     const blocks: number[] = [];
     await this.byVersion.scan([space, version, from], [space, version + 1, 0], (view, at) => {
       const block = getU48(view, at + KEY.at.third);
-      if (this.#changeOf(space, block, version) === undefined) blocks.push(block);
+      if (this.changeOf(space, block, version) === undefined) blocks.push(block);
       return blocks.length < limit;
     });
     this.pending.eachOf(space, (block, entry) => {
@@ -135,7 +129,7 @@ export class BlockMap {
       const [, block, version] = readKey(view, at);
       // Never part of a block's entries: a caller that goes on does so at the next block.
       if (found.length >= limit && found.at(-1)?.block !== block) return false;
-      if (this.#changeOf(space, block, version) === undefined) {
+      if (this.changeOf(space, block, version) === undefined) {
         found.push({ block, entry: readEntry({ view, at }) });
       }
       return true;
@@ -157,29 +151,54 @@ export class BlockMap {
     if (found) return true;
     await this.byVersion.scan([space, from, 0], [space, to, 0], (view, at) => {
       const [, version, block] = readKey(view, at);
-      found = this.#changeOf(space, block, version) === undefined;
+      found = this.changeOf(space, block, version) === undefined;
       return !found;
     });
     return found;
   }
 
-  /** Entries of a space, or of one version in it: exact but for what is pending, so an estimate. */
+  /** Entries of a space, or of one version in it: as `countAtMost`, so an estimate. */
   async count(space: number, version?: number): Promise<number> {
-    let count = 0;
-    const add = (): undefined => {
-      count += 1;
-    };
-    if (version === undefined) await this.byBlock.scan([space, 0, 0], [space + 1, 0, 0], add);
-    else await this.byVersion.scan([space, version, 0], [space, version + 1, 0], add);
+    if (version !== undefined) return this.countAtMost(space, version, version + 1);
+    let count = await this.byBlock.countBetween([space, 0, 0], [space + 1, 0, 0]);
     this.pending.eachOf(space, (_block, entry) => {
-      if (!entry.removed && (version === undefined || entry.version === version)) count += 1;
+      if (!entry.removed) count += 1;
     });
     return count;
   }
 
+  /**
+   * No fewer than the entries of a space whose version (keyed, versions.ts; LIVE at level 0 left out)
+   * is from `from` on and below `to`: those of the tree, counted on two paths from its root (T4),
+   * plus what is pending. Exact when nothing is: right after a checkpoint.
+   */
+  async countAtMost(space: number, from: number, to: number): Promise<number> {
+    // Pending first: what a checkpoint moves meanwhile is counted twice, and never missed.
+    let count = 0;
+    this.pending.eachOf(space, (_block, { removed, version }) => {
+      if (!removed && version >= from && version < to && version !== LIVE) count += 1;
+    });
+    return count + (await this.byVersion.countBetween([space, from, 0], [space, to, 0]));
+  }
+
+  /**
+   * The first `limit` blocks from `fromBlock` on, in order, that have an entry of level 0 whose version
+   * is from `from` on and below `to` (`LIVE + 1` takes what is current in). Fewer than `limit` means
+   * that there are no more.
+   */
+  blocksBetween(
+    space: number,
+    from: number,
+    to: number,
+    fromBlock: number,
+    limit: number,
+  ): Promise<number[]> {
+    return listBlocksBetween(this, space, { from, to: Math.min(to, LIVE + 1) }, fromBlock, limit);
+  }
+
   /** Writes both trees with the pending changes (M2). The map itself changes by `adopt`. */
   async merge(supply: PageSupply, generation: number): Promise<MapRoots> {
-    const { blocks, versions } = this.#updates();
+    const { blocks, versions } = treeUpdates(this.pending);
     return {
       blocks: await this.byBlock.apply(blocks, supply, generation),
       versions: await this.byVersion.apply(versions, supply, generation),
@@ -193,7 +212,8 @@ export class BlockMap {
     this.pending.clear();
   }
 
-  #changeOf(space: number, block: number, version: number): PendingEntry | undefined {
+  /** The pending change of an entry, if there is one. */
+  changeOf(space: number, block: number, version: number): PendingEntry | undefined {
     let change = this.pending.head(space, block);
     while (change !== undefined && change.version !== version) change = change.next;
     return change;
@@ -221,92 +241,4 @@ export class BlockMap {
       from = foundVersion + 1;
     }
   }
-
-  /** The pending changes in the order of both trees. A checkpoint has hundreds of thousands. */
-  #updates(): { blocks: Updates; versions: Updates } {
-    const { pending } = this;
-    const blocks = new SortedUpdates(ENTRY.size, pending.count);
-    const versions = new SortedUpdates(KEY.size, pending.count);
-    for (const space of pending.spaces()) {
-      // Taken in order of block, what a version gathers is in order of block too.
-      const byVersion = new Map<number, { blocks: number[]; removed: boolean[] }>();
-      for (const block of pending.blocksOf(space)) {
-        for (const entry of chainOf(pending.head(space, block))) {
-          writeEntry(blocks.entries, space, block, entry, 0);
-          blocks.note(entry.removed);
-          if (entry.version === LIVE) continue;
-          let bucket = byVersion.get(entry.version);
-          if (bucket === undefined) {
-            bucket = { blocks: [], removed: [] };
-            byVersion.set(entry.version, bucket);
-          }
-          bucket.blocks.push(block);
-          bucket.removed.push(entry.removed);
-        }
-      }
-      for (const [version, bucket] of [...byVersion].sort(([x], [y]) => x - y)) {
-        for (const [index, block] of bucket.blocks.entries()) {
-          const at = versions.entries.extend();
-          writeKey(versions.entries.view, at, space, version, block);
-          versions.note(bucket.removed[index] === true);
-        }
-      }
-    }
-    return { blocks, versions };
-  }
-}
-
-/** Updates being gathered in order. */
-class SortedUpdates implements Updates {
-  readonly entries: EntryList;
-  readonly removed: Uint8Array;
-  #noted = 0;
-
-  constructor(stride: number, capacity: number) {
-    this.entries = new EntryList(stride, Math.max(1, capacity));
-    this.removed = new Uint8Array(capacity);
-  }
-
-  /** Says of the entry just added whether it is removed. */
-  note(removed: boolean): void {
-    this.removed[this.#noted] = removed ? 1 : 0;
-    this.#noted += 1;
-  }
-}
-
-/** A block's changes in order of version; there is hardly ever more than one. */
-function chainOf(head: PendingEntry | undefined): readonly PendingEntry[] {
-  if (head?.next === undefined) return head === undefined ? [] : [head];
-  const chain: PendingEntry[] = [];
-  for (let entry: PendingEntry | undefined = head; entry !== undefined; entry = entry.next) {
-    chain.push(entry);
-  }
-  return chain.sort((x, y) => x.version - y.version);
-}
-
-/** Reads a leaf entry of the by-block tree. */
-export function readEntry({ view, at }: Found): MapEntry {
-  return {
-    version: getU48(view, at + ENTRY.at.version),
-    address: getU48(view, at + ENTRY.at.address),
-    flags: view.getUint16(at + ENTRY.at.flags, true),
-    checksum: view.getUint32(at + ENTRY.at.checksum, true),
-  };
-}
-
-/** Adds an entry to a list, as a leaf holds it (`kind` 0) or the journal does. */
-export function writeEntry(
-  list: EntryList,
-  space: number,
-  block: number,
-  entry: MapEntry,
-  kind: number,
-): void {
-  const at = list.extend();
-  const { view } = list;
-  writeKey(view, at, space, block, entry.version);
-  setU48(view, at + ENTRY.at.address, entry.address);
-  view.setUint16(at + ENTRY.at.flags, entry.flags, true);
-  view.setUint32(at + ENTRY.at.checksum, entry.checksum, true);
-  view.setUint32(at + ENTRY.at.kind, kind, true);
 }

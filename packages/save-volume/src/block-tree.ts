@@ -8,6 +8,8 @@
  *   T2  Every page is named with its checksum by its parent (the root by the superblock), and names
  *       its own address, tree and level: a stale, misplaced or foreign page is found out.
  *   T3  Pages that `apply` replaces are reported, not reused, so the tree before it stays readable.
+ *   T4  Every child is named with the number of entries beneath it, so that entries in a range of keys
+ *       are counted on two paths from the root, however many they are.
  */
 import { type BlockDevice, invariant } from '@palimpsest/block-device';
 import { checksum, getU48, setU48, viewOf } from '@palimpsest/bytes';
@@ -132,6 +134,19 @@ export class BlockTree {
     }
   }
 
+  /** Entries from `from` up to but not including `to`, counted without visiting them (T4). */
+  async countBetween(
+    from: readonly [number, number, number],
+    to: readonly [number, number, number],
+  ): Promise<number> {
+    for (;;) {
+      const below = this.#rank(from);
+      const above = below === MISS ? MISS : this.#rank(to);
+      if (below !== MISS && above !== MISS) return Math.max(0, above - below);
+      await this.fetch();
+    }
+  }
+
   /** Every page of the tree, for audits. */
   async eachPage(visit: (page: Page) => void): Promise<void> {
     const walk = async (level: number, ref: PageRef): Promise<void> => {
@@ -155,6 +170,25 @@ export class BlockTree {
       updates,
     );
     return rewriting.run(this.root);
+  }
+
+  /** Entries before the key. */
+  #rank([space, second, third]: readonly [number, number, number]): number | typeof MISS {
+    if (this.root.levels === 0) return 0;
+    let before = 0;
+    let { address, checksum: sum } = this.root;
+    for (let level = this.root.levels - 1; ; level -= 1) {
+      const page = this.#pages.get(this.#tree, level, address, sum);
+      if (page === undefined) return MISS;
+      if (level === 0) {
+        return before + lowerBound(page.view, page.count, this.#stride, space, second, third);
+      }
+      const index = childIndex(page, space, second, third);
+      for (let child = 0; child < index; child += 1) {
+        before += getU48(page.view, PAGE_HEADER.size + child * CHILD.size + CHILD.at.entries);
+      }
+      ({ address, checksum: sum } = childRef(page, index));
+    }
   }
 
   #seekIn(
@@ -328,6 +362,7 @@ class Rewriting {
       parents.bytes.fill(0, at, at + CHILD.size);
       parents.bytes.set(key, at);
       setU48(parents.view, at + CHILD.at.address, address);
+      setU48(parents.view, at + CHILD.at.entries, entriesIn(content, level, start, end));
       parents.view.setUint32(at + CHILD.at.checksum, sum, true);
     }
   }
@@ -445,6 +480,16 @@ function contentOf(page: Page, stride: number): EntryList {
   const content = new EntryList(stride, page.count + 1);
   content.append(page.bytes, PAGE_HEADER.size, page.count);
   return content;
+}
+
+/** Entries in leaves that records `start` to `end` of a page's content stand for (T4). */
+function entriesIn(content: EntryList, level: number, start: number, end: number): number {
+  if (level === 0) return end - start;
+  let entries = 0;
+  for (let index = start; index < end; index += 1) {
+    entries += getU48(content.view, index * CHILD.size + CHILD.at.entries);
+  }
+  return entries;
 }
 
 function keyBytes(page: Page, index: number): Uint8Array {

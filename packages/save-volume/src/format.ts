@@ -224,9 +224,8 @@ export const KEY = layout(16, [
 export const CHILD = layout(32, [
   { offset: 0, name: 'key', type: 16, meaning: 'as above' },
   { offset: 16, name: 'address', type: 'u48', meaning: 'of the child page' },
-  { offset: 22, name: 'reserved', type: 'u16', meaning: 'zero' },
-  { offset: 24, name: 'checksum', type: 'u32', meaning: 'of the child page' },
-  { offset: 28, name: 'reserved2', type: 'u32', meaning: 'zero' },
+  { offset: 22, name: 'entries', type: 'u48', meaning: 'in all the leaves beneath the child' },
+  { offset: 28, name: 'checksum', type: 'u32', meaning: 'of the child page' },
 ]);
 
 export const GROUP_MAGIC = 0x54494250; // "PBIT"

@@ -30,6 +30,7 @@ import type { Allocator } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
+import { EarmarkedSpace } from './earmark.js';
 import { ENTRY, JOURNAL_HEADER, NO_BYTES, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
 import { encodeRecord, recordBlocks } from './journal.js';
 import { encodeObjects } from './objects.js';
@@ -79,6 +80,8 @@ export interface SpaceReport {
   readonly mapBytes: number;
   /** Kept back so that deleting and checkpoints always work, part of `freeBytes`. */
   readonly reservedBytes: number;
+  /** Set aside for work that must be able to end (`setAside`), part of `reservedBytes`. */
+  readonly earmarkedBytes: number;
   /** Held in memory, not committed yet. */
   readonly dirtyBytes: number;
 }
@@ -122,6 +125,9 @@ export class SaveVolume implements AsyncDisposable {
   #objectBytes: number;
   #dirty = 0;
   #reserved = 0;
+  /** Blocks of `#reserved` that are set aside, not held; and entries without bytes beside them. */
+  #earmarked = 0;
+  #marks = 0;
   /** Blocks that were held and are not any more, ever. */
   #settled = 0;
   #staging: Uint8Array = new Uint8Array(0);
@@ -230,8 +236,7 @@ export class SaveVolume implements AsyncDisposable {
   reserve(blocks: number): boolean {
     if (this.allocator.free - this.#reserved - this.#metadataReserve(blocks) < blocks) return false;
     this.#reserved += blocks;
-    this.#dirty += blocks;
-    if (this.#dirty * this.blockSize >= this.#limits.commitBytes) this.#commitSoon();
+    this.#hold(blocks);
     return true;
   }
 
@@ -240,13 +245,43 @@ export class SaveVolume implements AsyncDisposable {
    * @throws {StorageError} ERR_NO_SPACE when there is no space to be had.
    */
   async reserveSlowly(blocks: number): Promise<void> {
-    this.#assertUsable();
-    for (let squeezed = false; !this.reserve(blocks); ) {
-      if (await this.#grow()) continue;
-      if (squeezed) throw this.#full(blocks);
-      await this.#squeeze();
-      squeezed = true;
-    }
+    await this.#untilSpace(blocks, () => this.reserve(blocks));
+  }
+
+  /**
+   * Sets space aside for `blocks` blocks that will be held later, and room in the map for `marks`
+   * entries without bytes, if there is any at once: what they are for can end however full the store
+   * gets (E3). Durable is nothing of it.
+   */
+  setAside(blocks: number, marks = 0): EarmarkedSpace | undefined {
+    const needed = blocks + this.#metadataReserve(blocks + marks);
+    if (this.allocator.free - this.#reserved < needed) return undefined;
+    this.#reserved += blocks;
+    this.#earmarked += blocks;
+    this.#marks += marks;
+    const held = (taken: number): void => {
+      this.#earmarked -= taken;
+      this.#hold(taken);
+    };
+    const freed = (back: number, marked: number): void => {
+      this.#earmarked -= back;
+      this.#reserved -= back;
+      this.#marks -= marked;
+    };
+    return new EarmarkedSpace({ held, freed }, blocks, marks);
+  }
+
+  /**
+   * The same, growing the device and waiting for a commit to give blocks back if need be.
+   * @throws {StorageError} ERR_NO_SPACE when there is no space to be had; nothing is set aside then.
+   */
+  async setAsideSlowly(blocks: number, marks = 0): Promise<EarmarkedSpace> {
+    let space: EarmarkedSpace | undefined;
+    await this.#untilSpace(blocks, () => {
+      space = this.setAside(blocks, marks);
+      return space !== undefined;
+    });
+    return space as EarmarkedSpace;
   }
 
   /** The counterpart of `reserve`: the blocks are committed, or not held any more. */
@@ -282,7 +317,7 @@ export class SaveVolume implements AsyncDisposable {
   /** Operations that surely fit in one transaction now: fewer when the store is nearly full. */
   get operationsMax(): number {
     const most = this.#recordLimit / ENTRY.size;
-    const needed = this.#reserved + this.#pagesToCheckpoint(this.#reserved + most);
+    const needed = this.#reserved + this.#pagesToCheckpoint(this.#reserved + this.#marks + most);
     return this.allocator.free >= needed ? most : Math.min(most, this.#changesKept);
   }
 
@@ -348,6 +383,7 @@ export class SaveVolume implements AsyncDisposable {
       freeBytes: allocator.free * blockSize,
       mapBytes: (map.byBlock.root.pages + map.byVersion.root.pages) * blockSize,
       reservedBytes: (this.#metadataReserve(0) + this.#reserved) * blockSize,
+      earmarkedBytes: this.#earmarked * blockSize,
       dirtyBytes: this.#dirty * blockSize,
     };
   }
@@ -635,7 +671,7 @@ export class SaveVolume implements AsyncDisposable {
 
   /** Blocks kept free so that what is held can be checkpointed, and then a deletion be begun. */
   #metadataReserve(more: number): number {
-    const changes = this.map.pending.count + this.#reserved + more;
+    const changes = this.map.pending.count + this.#reserved + this.#marks + more;
     // Entries that move to another snapshot leave pages half empty behind them: hence the quarter.
     const growth = 16 + Math.ceil(this.map.byVersion.root.pages / 4);
     return growth + this.#pagesToCheckpoint(changes + this.#changesKept);
@@ -665,6 +701,22 @@ export class SaveVolume implements AsyncDisposable {
     pages += chainPages(this.blockSize, this.#objectBytes);
     pages += chainPages(this.blockSize, this.allocator.encodedBytes);
     return pages;
+  }
+
+  #hold(blocks: number): void {
+    this.#dirty += blocks;
+    if (this.#dirty * this.blockSize >= this.#limits.commitBytes) this.#commitSoon();
+  }
+
+  /** Grows the device, then waits for a commit to give blocks back, until `attempt` succeeds. */
+  async #untilSpace(blocks: number, attempt: () => boolean): Promise<void> {
+    this.#assertUsable();
+    for (let squeezed = false; !attempt(); ) {
+      if (await this.#grow()) continue;
+      if (squeezed) throw this.#full(blocks);
+      await this.#squeeze();
+      squeezed = true;
+    }
   }
 
   /** Grows the device by a step when it can; tells whether there is more space now. */

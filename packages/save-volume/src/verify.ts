@@ -7,8 +7,8 @@
 import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
 import { BitMap } from '@palimpsest/bytes';
 import { blockChecksum } from './batch.js';
-import { readEntry } from './block-map.js';
 import { readKey } from './block-tree.js';
+import { readEntry } from './entries.js';
 import { NO_BYTES } from './format.js';
 import type { MapEntry } from './pending-map.js';
 import type { SaveVolume } from './save-volume.js';
