@@ -3,6 +3,7 @@
  * branch, any number of them, to any depth; with snapshots of their own, refreshed with any snapshot.
  * What is written to a branch goes to save blocks of its own; the rest is read through.
  */
+export type { BlockRange } from './block-ranges.js';
 export type { Branch } from './branch.js';
 export { openBranch } from './branch.js';
 export {
@@ -19,9 +20,13 @@ export {
   resizeBranch,
   setBranchQuota,
 } from './branches.js';
+export type { StateReference } from './changed-blocks.js';
+export { changedBlocks } from './changed-blocks.js';
 export type { FlattenOptions } from './flatten.js';
 export { flattenBranch } from './flatten.js';
 export type { Beneath } from './lineage.js';
 export type { Base, BranchRecord, StoredSpace } from './records.js';
 export { lineageOf, listBranches, rootOf } from './records.js';
 export { resumeBranchDeletions } from './retired-spaces.js';
+export type { VersionUsage } from './space-usage.js';
+export { gainOfDeleting, usageOfSpace } from './space-usage.js';
