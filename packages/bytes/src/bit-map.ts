@@ -44,6 +44,28 @@ export class BitMap {
     return -1;
   }
 
+  /** The first set bit at or after `from` and below `end`, or `end`. Empty bytes are skipped whole. */
+  nextSet(from: number, end: number): number {
+    let index = from;
+    while (index < end) {
+      if ((index & 7) === 0 && this.bytes[index >>> 3] === 0) index += 8;
+      else if (!this.has(index)) index += 1;
+      else return index;
+    }
+    return end;
+  }
+
+  /** The last set bit below `end`, or -1. */
+  lastSet(end: number): number {
+    let index = end - 1;
+    while (index >= 0) {
+      if ((index & 7) === 7 && this.bytes[index >>> 3] === 0) index -= 8;
+      else if (!this.has(index)) index -= 1;
+      else return index;
+    }
+    return -1;
+  }
+
   /** Set bits below `end`. */
   count(end: number = this.length): number {
     let total = 0;

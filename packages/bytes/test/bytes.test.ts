@@ -91,6 +91,12 @@ test('BitMap agrees with a Set', () => {
         let clear = from;
         while (clear < length && model.has(clear)) clear += 1;
         expect(map.nextClear(from, length)).toBe(clear < length ? clear : -1);
+        let set = from;
+        while (set < length && !model.has(set)) set += 1;
+        expect(map.nextSet(from, length)).toBe(set);
+        let last = from - 1;
+        while (last >= 0 && !model.has(last)) last -= 1;
+        expect(map.lastSet(from)).toBe(last);
       },
     ),
   );

@@ -12,10 +12,16 @@
  *       overwritten.
  *   A2  A bit map on disk is never overwritten while the current superblock relies on it.
  *   A3  free + used = capacity, always.
+ *   A4  Free blocks are discarded only right after a checkpoint, and while nothing is handed out. A
+ *       record that freed them may itself be lost to damage; one before it, now the last, would have
+ *       to prove its data (V2), and must find it.
+ *   A5  A store is made smaller by a checkpoint first, and by the device after: no superblock names a
+ *       block that is not there.
  */
 import { type BlockDevice, invariant, StorageError } from '@palimpsest/block-device';
-import { BitMap, checksum, viewOf } from '@palimpsest/bytes';
-import { GROUP_HEADER, GROUP_MAGIC, GROUP_STATE } from './format.js';
+import { BitMaps, type Resident } from './bit-maps.js';
+import { GROUP_HEADER, GROUP_STATE } from './format.js';
+import { decodeGroups, encodeGroups, FRESH, type Group, SLOTS } from './group-list.js';
 
 /** Some blocks in a row. */
 export interface BlockRun {
@@ -23,44 +29,30 @@ export interface BlockRun {
   readonly count: number;
 }
 
-interface Group {
-  /** 0 or 1, or FRESH when nothing was ever written for the group. */
-  slot: number;
-  /** Blocks in use, the two slots included. */
-  used: number;
-  checksum: number;
-}
-
-interface Resident {
-  readonly map: BitMap;
-  dirty: boolean;
-}
-
-const FRESH = 2;
-const SLOTS = 2;
-/** Clean bit maps kept in memory: with 4 KiB blocks 1 MiB of them, for 32 GiB of save volume. */
-const RESIDENT_MAX = 256;
-
 /** See the file header. */
 export class Allocator {
   readonly groupBlocks: number;
-  readonly #device: BlockDevice;
+  /** Blocks handed out, and given back, since the volume was opened. */
+  allocatedBlocks = 0;
+  freedBlocks = 0;
   readonly #blockSize: number;
   readonly #dataStart: number;
   readonly #groups: Group[] = [];
-  readonly #resident = new Map<number, Resident>();
+  readonly #maps: BitMaps;
   #totalBlocks: number;
   #used = 0;
+  #peak = 0;
   #cursor: number;
 
   /** An allocator for blocks from `dataStart` on, with no group yet: call `grow` or `decode`. */
   constructor(device: BlockDevice, blockSize: number, dataStart: number) {
-    this.#device = device;
     this.#blockSize = blockSize;
     this.#dataStart = dataStart;
     this.#totalBlocks = dataStart;
     this.#cursor = dataStart;
     this.groupBlocks = (blockSize - GROUP_HEADER.size) * 8;
+    const startOf = (group: number): number => this.#startOf(group);
+    this.#maps = new BitMaps({ device, blockSize, startOf, groups: this.#groups });
   }
 
   /** Blocks of the whole save volume. */
@@ -82,9 +74,9 @@ export class Allocator {
     return this.#groups.length;
   }
 
-  /** Takes note that the volume has `totalBlocks` blocks now. It never shrinks here. */
+  /** Takes note that the volume has `totalBlocks` blocks now, no fewer than before. */
   grow(totalBlocks: number): void {
-    invariant(totalBlocks >= this.#totalBlocks, 'a save volume does not shrink while open');
+    invariant(totalBlocks >= this.#totalBlocks, 'a save volume shrinks by `shrink` only');
     // A last group with no room beside its bit maps is left for a later growth.
     const capacity = totalBlocks - this.#dataStart;
     const whole = Math.floor(capacity / this.groupBlocks);
@@ -93,7 +85,7 @@ export class Allocator {
     this.#totalBlocks = rest > SLOTS ? totalBlocks : this.#dataStart + whole * this.groupBlocks;
     if (this.#totalBlocks < this.#dataStart) this.#totalBlocks = this.#dataStart;
     while (this.#groups.length < groups) {
-      this.#groups.push({ slot: FRESH, used: SLOTS, checksum: 0 });
+      this.#groups.push({ slot: FRESH, used: SLOTS, checksum: 0, freed: 0 });
       this.#used += SLOTS;
     }
   }
@@ -123,7 +115,7 @@ export class Allocator {
   /** Marks one block as in use; tells whether it was free. Used by replay, hence absolute (J3). */
   async take(address: number): Promise<boolean> {
     const group = this.#groupOf(address);
-    const resident = await this.#load(group);
+    const resident = await this.#maps.load(group);
     const taken = resident.map.add(this.#indexOf(address));
     if (taken) this.#count(group, resident, 1);
     return taken;
@@ -133,38 +125,22 @@ export class Allocator {
   async release(address: number, count = 1): Promise<void> {
     for (let block = address; block < address + count; block += 1) {
       const group = this.#groupOf(block);
-      const resident = await this.#load(group);
+      const resident = await this.#maps.load(group);
       if (resident.map.delete(this.#indexOf(block))) this.#count(group, resident, -1);
     }
   }
 
   /** Tells whether the block is in use. */
   async isUsed(address: number): Promise<boolean> {
-    return (await this.#load(this.#groupOf(address))).map.has(this.#indexOf(address));
+    return (await this.#maps.load(this.#groupOf(address))).map.has(this.#indexOf(address));
   }
 
-  /** Writes every changed bit map to its group's other slot (A2). Durable after a flush. */
-  async save(generation: number): Promise<void> {
-    for (const [group, resident] of this.#resident) {
-      if (!resident.dirty) continue;
-      const state = this.#stateOf(group);
-      const slot = state.slot === 0 ? 1 : 0;
-      const bytes = new Uint8Array(this.#blockSize);
-      GROUP_HEADER.encode(bytes, 0, {
-        magic: GROUP_MAGIC,
-        group,
-        generation,
-        reserved: new Uint8Array(12),
-        checksum: 0,
-      });
-      bytes.set(resident.map.bytes, GROUP_HEADER.size);
-      state.checksum = checksum(bytes);
-      viewOf(bytes).setUint32(GROUP_HEADER.at.checksum, state.checksum, true);
-      state.slot = slot;
-      await this.#device.write(bytes, (this.#startOf(group) + slot) * this.#blockSize);
-      resident.dirty = false;
-    }
-    this.#evict();
+  /**
+   * Writes every changed bit map to its group's other slot (A2), and tells how many there were.
+   * Durable after a flush.
+   */
+  save(generation: number): Promise<number> {
+    return this.#maps.save(generation);
   }
 
   /** Bytes that `encode` gives. */
@@ -174,32 +150,93 @@ export class Allocator {
 
   /** The group list, to be kept by the checkpoint. */
   encode(): Uint8Array {
-    const bytes = new Uint8Array(this.encodedBytes);
-    for (const [index, { slot, used, checksum: sum }] of this.#groups.entries()) {
-      GROUP_STATE.encode(bytes, index * GROUP_STATE.size, {
-        slot,
-        used,
-        checksum: sum,
-        reserved: 0,
-      });
-    }
-    return bytes;
+    return encodeGroups(this.#groups);
   }
 
   /** Takes over a group list, for a volume of `totalBlocks`. */
   decode(bytes: Uint8Array, totalBlocks: number): void {
-    for (let at = 0; at + GROUP_STATE.size <= bytes.length; at += GROUP_STATE.size) {
-      const { slot, used, checksum: sum } = GROUP_STATE.decode(bytes, at);
-      if (slot > FRESH || used > this.groupBlocks) {
-        throw new StorageError(
-          'ERR_CORRUPT',
-          `the group list is damaged at entry ${at / GROUP_STATE.size}`,
-        );
-      }
-      this.#groups.push({ slot, used, checksum: sum });
-      this.#used += used;
+    for (const group of decodeGroups(bytes, this.groupBlocks)) {
+      this.#groups.push(group);
+      this.#used += group.used;
     }
     this.grow(totalBlocks);
+    this.trimmed();
+  }
+
+  /** Blocks in use less than at most since `trimmed`: what large deletions gave back. */
+  get untrimmedBlocks(): number {
+    return this.#peak - this.#used;
+  }
+
+  /** What is free now has been discarded, as far as it is worth it. */
+  trimmed(): void {
+    this.#peak = this.#used;
+  }
+
+  /**
+   * The next group to look through for free runs: one that had at least `least` blocks given back
+   * since it was trimmed. With `least` 0, any after `from` whose bit map was ever written.
+   */
+  nextToTrim(least: number, from: number): number | undefined {
+    for (let group = from; group < this.#groups.length; group += 1) {
+      const { freed, slot } = this.#stateOf(group);
+      if (least > 0 ? freed >= least : slot !== FRESH || this.#maps.has(group)) return group;
+    }
+    return undefined;
+  }
+
+  /** Every run of at least `least` free blocks in a group, which counts as trimmed then. */
+  async freeRuns(group: number, least: number): Promise<BlockRun[]> {
+    const { map } = await this.#maps.load(group);
+    const state = this.#stateOf(group);
+    state.freed = 0;
+    const runs: BlockRun[] = [];
+    const limit = this.#limitOf(group);
+    for (let from = 0; ; ) {
+      const first = map.nextClear(from, limit);
+      if (first < 0) break;
+      from = map.nextSet(first, limit);
+      if (from - first >= least)
+        runs.push({ address: this.#startOf(group) + first, count: from - first });
+    }
+    this.#maps.evict();
+    return runs;
+  }
+
+  /** The address after the last block in use. */
+  async end(): Promise<number> {
+    for (let group = this.#groups.length - 1; group >= 0; group -= 1) {
+      if (this.#stateOf(group).used === SLOTS) continue;
+      const { map } = await this.#maps.load(group);
+      const last = map.lastSet(this.#limitOf(group));
+      this.#maps.evict();
+      return this.#startOf(group) + last + 1;
+    }
+    return this.#dataStart;
+  }
+
+  /** Starts to hand out blocks from the front again, so that the tail can become free. */
+  rewind(): void {
+    this.#cursor = this.#dataStart;
+  }
+
+  /**
+   * Takes note that the volume ends at `totalBlocks` now, a bit map's blocks or more after the last one
+   * in use; or a little before that, where a group would have no room beside its bit map.
+   */
+  shrink(totalBlocks: number): void {
+    const capacity = totalBlocks - this.#dataStart;
+    const rest = capacity % this.groupBlocks;
+    const groups = Math.floor(capacity / this.groupBlocks) + (rest > SLOTS ? 1 : 0);
+    while (this.#groups.length > groups) {
+      const state = this.#groups.pop() as Group;
+      invariant(state.used === SLOTS, 'a group that goes has no block in use');
+      this.#maps.drop(this.#groups.length);
+      this.#used -= SLOTS;
+    }
+    this.#totalBlocks = rest > SLOTS ? totalBlocks : totalBlocks - rest;
+    this.trimmed();
+    this.rewind();
   }
 
   async #takeRun(most: number): Promise<BlockRun | undefined> {
@@ -211,7 +248,7 @@ export class Allocator {
       this.#cursor = start + this.groupBlocks;
       return undefined;
     }
-    const resident = await this.#load(group);
+    const resident = await this.#maps.load(group);
     const first = resident.map.nextClear(this.#cursor - start, limit);
     if (first < 0) {
       this.#cursor = start + this.groupBlocks;
@@ -226,45 +263,16 @@ export class Allocator {
 
   #count(group: number, resident: Resident, change: number): void {
     resident.dirty = true;
-    this.#stateOf(group).used += change;
-    this.#used += change;
-  }
-
-  async #load(group: number): Promise<Resident> {
-    const known = this.#resident.get(group);
-    if (known !== undefined) return known;
     const state = this.#stateOf(group);
-    const bytes = new Uint8Array(this.#blockSize);
-    if (state.slot !== FRESH) {
-      await this.#device.readInto(bytes, (this.#startOf(group) + state.slot) * this.#blockSize);
-      viewOf(bytes).setUint32(GROUP_HEADER.at.checksum, 0, true);
-      const header = GROUP_HEADER.decode(bytes, 0);
-      if (
-        header.magic !== GROUP_MAGIC ||
-        header.group !== group ||
-        checksum(bytes) !== state.checksum
-      ) {
-        throw new StorageError(
-          'ERR_CORRUPT',
-          `the bit map of allocation group ${group} is damaged`,
-        );
-      }
-      // Another caller may have loaded, and changed, it while this one waited.
-      const raced = this.#resident.get(group);
-      if (raced !== undefined) return raced;
+    state.used += change;
+    this.#used += change;
+    if (change > 0) {
+      this.allocatedBlocks += change;
+      this.#peak = Math.max(this.#peak, this.#used);
+      return;
     }
-    const map = new BitMap(this.groupBlocks, bytes.subarray(GROUP_HEADER.size));
-    const resident = { map, dirty: false };
-    if (state.slot === FRESH) for (let slot = 0; slot < SLOTS; slot += 1) map.add(slot);
-    this.#resident.set(group, resident);
-    return resident;
-  }
-
-  #evict(): void {
-    for (const [group, { dirty }] of this.#resident) {
-      if (this.#resident.size <= RESIDENT_MAX) return;
-      if (!dirty) this.#resident.delete(group);
-    }
+    this.freedBlocks -= change;
+    state.freed -= change;
   }
 
   #groupOf(address: number): number {

@@ -26,17 +26,19 @@ import {
   StorageError,
 } from '@palimpsest/block-device';
 import { checksum } from '@palimpsest/bytes';
-import type { Allocator } from './allocator.js';
+import type { Allocator, BlockRun } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
 import { EarmarkedSpace } from './earmark.js';
 import { ENTRY, JOURNAL_HEADER, NO_BYTES, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
 import { encodeRecord, recordBlocks } from './journal.js';
+import { type Counters, newCounters, type SaveVolumeMetrics } from './metrics.js';
 import { encodeObjects } from './objects.js';
 import { MISS } from './page-cache.js';
 import type { MapEntry } from './pending-map.js';
 import type { Recovered } from './recovery.js';
+import { type SpaceCrossing, type SpaceReport, SpaceWatch } from './space-report.js';
 import { peekGeneration, type Superblock, writeSuperblock } from './superblock.js';
 import { type VerifyReport, verifySaveVolume } from './verify.js';
 
@@ -50,6 +52,14 @@ export interface Participant {
   settle(): Promise<void> | undefined;
   /** What was filled was refused for want of space; it is still held. */
   abandon(): void;
+}
+
+/** What `shrink` did, in bytes. */
+export interface Shrinkage {
+  /** Free space that the device was told of, new to it or not. */
+  readonly discardedBytes: number;
+  /** What the device is smaller by. */
+  readonly removedBytes: number;
 }
 
 /** Limits of an open save volume. */
@@ -67,30 +77,52 @@ export interface SaveVolumeOptions {
    * @default nothing, so that tests are deterministic
    */
   readonly turn?: () => Promise<void>;
-  /** Bytes the save volume may have at most. @default no limit but the device's */
+  /** Bytes the save volume may have at most; `setMaximumBytes`. @default no limit but the device's */
   readonly maximumBytes?: number;
+  /**
+   * Bytes in a run of free blocks that is worth telling the device of (`discard`).
+   * @default 1 MiB: a file's driver starts a process for each
+   */
+  readonly discardBytes?: number;
+  /** Bytes given back after which free runs are discarded without being asked. @default 16 MiB */
+  readonly trimBytes?: number;
+  /**
+   * Asked for space when there is none to be had otherwise, before anything is refused: gives back
+   * what the layers above can do without, and tells whether that was anything. It runs outside of the
+   * commit cycle, one call at a time, and must only give back: what it calls must not wait for space.
+   */
+  readonly onPressure?: (neededBytes: number) => Promise<boolean>;
+  /** Told after the device grew by itself. It must not throw. */
+  readonly onGrown?: (report: SpaceReport) => void;
+  /** Told when the use of space crosses one of `highWaterPercents`, up or down. It must not throw. */
+  readonly onSpace?: (crossing: SpaceCrossing) => void;
+  /**
+   * Of the bytes that the save volume may have at most, if that is known; else of those that it has,
+   * once it cannot grow. @default 80, 90, 95
+   */
+  readonly highWaterPercents?: readonly number[];
 }
 
-/** What the space of a save volume is used for, in bytes. */
-export interface SpaceReport {
-  readonly totalBytes: number;
-  readonly usedBytes: number;
-  readonly freeBytes: number;
-  /** Pages of the block map, part of `usedBytes`. */
-  readonly mapBytes: number;
-  /** Kept back so that deleting and checkpoints always work, part of `freeBytes`. */
-  readonly reservedBytes: number;
-  /** Set aside for work that must be able to end (`setAside`), part of `reservedBytes`. */
-  readonly earmarkedBytes: number;
-  /** Held in memory, not committed yet. */
-  readonly dirtyBytes: number;
-}
-
-const DEFAULTS = { cacheBytes: 64 << 20, dirtyBytes: 32 << 20, growBytes: 64 << 20 };
+const DEFAULTS = {
+  cacheBytes: 64 << 20,
+  dirtyBytes: 32 << 20,
+  growBytes: 64 << 20,
+  discardBytes: 1 << 20,
+  trimBytes: 16 << 20,
+  highWaterPercents: [80, 90, 95] as readonly number[],
+};
 /** Pages a checkpoint writes before it lets other work go on: about a millisecond's worth. */
 const PAGES_A_TURN = 64;
+/** Runs discarded before commits may go on: some tens of milliseconds' worth. */
+const RUNS_A_STEP = 16;
 /** Bytes of data blocks written with one call. */
 const STAGING = 1 << 20;
+
+type Limits = SaveVolumeOptions &
+  Readonly<typeof DEFAULTS> & {
+    readonly commitBytes: number;
+    readonly turn: () => Promise<void>;
+  };
 
 interface Task {
   readonly givesBack: boolean;
@@ -109,7 +141,12 @@ export class SaveVolume implements AsyncDisposable {
   readonly map: BlockMap;
   readonly allocator: Allocator;
   readonly #device: BlockDevice;
-  readonly #limits: Required<SaveVolumeOptions>;
+  readonly #limits: Limits;
+  readonly #counters: Counters = newCounters();
+  readonly #watch: SpaceWatch;
+  #maximumBytes: number;
+  #cannotGrow = false;
+  #relieving: Promise<boolean> | undefined;
   readonly #objects: Map<number, Uint8Array>;
   readonly #seed: number;
   readonly #participants = new Set<Participant>();
@@ -136,6 +173,8 @@ export class SaveVolume implements AsyncDisposable {
   #queued: Promise<void> | undefined;
   #growing: Promise<boolean> | undefined;
   #squeezing: Promise<void> | undefined;
+  #shrinking: Promise<void> | undefined;
+  #trimming: Promise<void> | undefined;
   #failure: unknown;
   #closing: Promise<void> | undefined;
 
@@ -144,12 +183,13 @@ export class SaveVolume implements AsyncDisposable {
     const dirtyBytes = options.dirtyBytes ?? DEFAULTS.dirtyBytes;
     this.#limits = {
       ...DEFAULTS,
-      maximumBytes: Number.MAX_SAFE_INTEGER,
       turn: () => Promise.resolve(),
       commitBytes: dirtyBytes / 4,
       ...options,
       dirtyBytes,
     };
+    this.#maximumBytes = options.maximumBytes ?? Number.MAX_SAFE_INTEGER;
+    this.#watch = new SpaceWatch(this.#limits.highWaterPercents, options.onSpace);
     this.#device = device;
     this.#superblock = recovered.superblock;
     this.blockSize = 2 ** recovered.superblock.blockShift;
@@ -291,6 +331,32 @@ export class SaveVolume implements AsyncDisposable {
     this.#settled += blocks;
   }
 
+  /**
+   * Asks the layers above to give back what they can do without (`onPressure`); tells whether they gave
+   * back anything. Calls that come while it runs share it. For those whose operation was refused for
+   * want of space and who can repeat it; never from inside a transaction.
+   */
+  relieve(neededBytes: number): Promise<boolean> {
+    const { onPressure } = this.#limits;
+    if (onPressure === undefined) return Promise.resolve(false);
+    this.#relieving ??= onPressure(neededBytes).finally(() => {
+      this.#relieving = undefined;
+    });
+    return this.#relieving;
+  }
+
+  /** Bytes that the save volume may grow to from now on; it does not shrink for it. */
+  setMaximumBytes(bytes: number | undefined): void {
+    this.#maximumBytes = bytes ?? Number.MAX_SAFE_INTEGER;
+    this.#cannotGrow = false;
+    this.#watch.look(this.space());
+  }
+
+  /** Percentages of use at which `onSpace` is told from now on. */
+  setHighWater(percents: readonly number[]): void {
+    this.#watch.set(percents, this.space());
+  }
+
   /** True when so much is held that writers must wait: `throttle` says until when. */
   get isThrottled(): boolean {
     return this.#dirty * this.blockSize >= this.#limits.dirtyBytes;
@@ -324,15 +390,29 @@ export class SaveVolume implements AsyncDisposable {
   /**
    * Carries out `fill` in a commit; resolves when its changes are durable. The map does not change
    * while `fill` runs, so what it looks up still holds when its changes are made. With `givesBack` it
-   * may use the space that is kept for deleting.
+   * may use the space that is kept for deleting. With `relieve`, `onPressure` is asked before it is
+   * refused for want of space, and `fill` runs again: only where that may delete what it likes, so not
+   * from under a lock that a deletion needs.
    * @throws {StorageError} ERR_NO_SPACE, and nothing is changed.
    */
-  transact(
+  async transact(
     fill: (batch: Batch) => Promise<void> | void,
-    options: { readonly givesBack?: boolean } = {},
+    options: { readonly givesBack?: boolean; readonly relieve?: boolean } = {},
   ): Promise<void> {
+    for (;;) {
+      try {
+        await this.#transactOnce(fill, options.givesBack ?? false);
+        return;
+      } catch (error) {
+        if (options.relieve !== true || !isStorageError(error, 'ERR_NO_SPACE')) throw error;
+        if (!(await this.relieve(this.blockSize))) throw error;
+      }
+    }
+  }
+
+  #transactOnce(fill: Task['fill'], givesBack: boolean): Promise<void> {
     const done = new Promise<void>((resolve, reject) => {
-      this.#tasks.push({ givesBack: options.givesBack ?? false, fill, resolve, reject });
+      this.#tasks.push({ givesBack, fill, resolve, reject });
     });
     // A cycle rejects its own tasks. Those that come while it runs have another one to come, unless
     // this failure was the last.
@@ -369,6 +449,25 @@ export class SaveVolume implements AsyncDisposable {
     return verifySaveVolume(this, this.#device, options);
   }
 
+  /**
+   * Gives free space back to the device: every free run of `discardBytes` or more is discarded, and a
+   * free tail longer than two steps of growth is cut off, one step left, where the device can shrink.
+   * Large deletions do the first by themselves (`trimBytes`), and so does `close`. Durable when it
+   * resolves.
+   */
+  async shrink(): Promise<Shrinkage> {
+    const before = this.#counters.discardedBytes;
+    await this.commit();
+    await this.#trim(0);
+    const trimmed = this.#counters.discardedBytes - before;
+    const size = this.#device.size;
+    this.#shrinking = this.#enqueue(() => this.#truncate()).finally(() => {
+      this.#shrinking = undefined;
+    });
+    await this.#shrinking;
+    return { discardedBytes: trimmed, removedBytes: size - this.#device.size };
+  }
+
   /** Runs `work` between cycles, when nothing is written; for audits. */
   quiesced(work: () => Promise<void>): Promise<void> {
     return this.#enqueue(work);
@@ -385,7 +484,15 @@ export class SaveVolume implements AsyncDisposable {
       reservedBytes: (this.#metadataReserve(0) + this.#reserved) * blockSize,
       earmarkedBytes: this.#earmarked * blockSize,
       dirtyBytes: this.#dirty * blockSize,
+      maximumBytes: this.#maximumBytes < Number.MAX_SAFE_INTEGER ? this.#maximumBytes : undefined,
+      canGrow: !this.#cannotGrow,
     };
+  }
+
+  /** What was done since the volume was opened, in numbers that only grow. */
+  metrics(): SaveVolumeMetrics {
+    const { allocatedBlocks, freedBlocks } = this.allocator;
+    return { ...this.#counters, allocatedBlocks, freedBlocks };
   }
 
   /** The current superblock; for audits and reports. */
@@ -412,6 +519,8 @@ export class SaveVolume implements AsyncDisposable {
     // What failed stays as its last durable batch left it: there is nothing to add to that.
     if (this.#failure !== undefined) return;
     await this.commit();
+    if (this.allocator.untrimmedBlocks >= this.#discardBlocks)
+      await this.#trim(this.#discardBlocks);
     await this.#enqueue(() => this.#checkpoint(true));
     this.#failure = new StorageError('ERR_CLOSED', 'the save volume is closed');
   }
@@ -444,6 +553,7 @@ export class SaveVolume implements AsyncDisposable {
       }
       await Promise.all(participants.map((participant) => participant.settle()));
     }
+    this.#trimSoon();
   }
 
   /** Transactions have records of their own: one that frees space must not fail with those that need it. */
@@ -488,14 +598,18 @@ export class SaveVolume implements AsyncDisposable {
     );
     try {
       await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);
-      await this.#device.flush();
+      await this.#flush();
     } catch (error) {
       // The record may or may not be there: only reopening can tell (C4).
       throw unknownEffect(error);
     }
     this.#journalHead += blocks;
     this.#nextSequence += 1;
+    this.#counters.commits += 1;
+    this.#counters.journalBytes += record.length;
+    this.#counters.dataBytes += addresses.length * this.blockSize;
     await this.#apply(batch, addresses);
+    if (this.#limits.onSpace !== undefined) this.#watch.look(this.space());
   }
 
   /**
@@ -590,7 +704,7 @@ export class SaveVolume implements AsyncDisposable {
     try {
       const roots = await this.map.merge(supply, generation);
       const lists = await this.#writeLists(replaced, generation);
-      await this.#device.flush();
+      await this.#flush();
       const superblock: Superblock = {
         ...this.#superblock,
         ...rootFields(roots),
@@ -603,10 +717,12 @@ export class SaveVolume implements AsyncDisposable {
         nextObject: this.#nextObject,
       };
       await writeSuperblock(this.#device, this.blockSize, superblock);
-      await this.#device.flush();
+      await this.#flush();
       this.#superblock = superblock;
       this.#journalHead = 0;
       this.map.adopt(roots);
+      this.#counters.checkpoints += 1;
+      this.#counters.mapBytes += (pages + 1) * this.blockSize;
     } catch (error) {
       throw unknownEffect(error);
     }
@@ -631,6 +747,7 @@ export class SaveVolume implements AsyncDisposable {
       });
       replaced.push(...this.#chains.objects);
       this.#chains = { ...this.#chains, objects: addresses };
+      this.#counters.mapBytes += addresses.length * blockSize;
       fields.objectsStart = addresses[0] ?? 0;
       fields.objectsBytes = content.length;
       fields.objectsChecksum = checksum(content);
@@ -644,7 +761,8 @@ export class SaveVolume implements AsyncDisposable {
     replaced.push(...this.#chains.groups);
     this.#chains = { ...this.#chains, groups: addresses };
     for (const address of replaced) await allocator.release(address);
-    await allocator.save(generation);
+    this.#counters.mapBytes += (await allocator.save(generation)) * blockSize;
+    this.#counters.mapBytes += addresses.length * blockSize;
     // A device that grew since the pages were taken is recorded as it was then: there is no page for
     // the new groups, nothing is allocated in them yet, and its new size may not be durable in time.
     const content = allocator.encode().subarray(0, groupsBytes);
@@ -658,6 +776,11 @@ export class SaveVolume implements AsyncDisposable {
     fields.groupsBytes = content.length;
     fields.groupsChecksum = checksum(content);
     return fields;
+  }
+
+  async #flush(): Promise<void> {
+    this.#counters.flushes += 1;
+    await this.#device.flush();
   }
 
   async #allocatePages(count: number): Promise<number[]> {
@@ -708,19 +831,25 @@ export class SaveVolume implements AsyncDisposable {
     if (this.#dirty * this.blockSize >= this.#limits.commitBytes) this.#commitSoon();
   }
 
-  /** Grows the device, then waits for a commit to give blocks back, until `attempt` succeeds. */
+  /**
+   * Until `attempt` succeeds: grows the device, then waits for a commit to give blocks back, then asks
+   * the layers above for what they can do without.
+   */
   async #untilSpace(blocks: number, attempt: () => boolean): Promise<void> {
     this.#assertUsable();
     for (let squeezed = false; !attempt(); ) {
       if (await this.#grow()) continue;
-      if (squeezed) throw this.#full(blocks);
-      await this.#squeeze();
-      squeezed = true;
+      if (!squeezed) {
+        await this.#squeeze();
+        squeezed = true;
+      } else if (await this.relieve(blocks * this.blockSize)) squeezed = false;
+      else throw this.#full(blocks);
     }
   }
 
   /** Grows the device by a step when it can; tells whether there is more space now. */
   #grow(): Promise<boolean> {
+    if (this.#shrinking !== undefined) return this.#shrinking.then(() => this.#grow());
     this.#growing ??= this.#growOnce().finally(() => {
       this.#growing = undefined;
     });
@@ -729,20 +858,25 @@ export class SaveVolume implements AsyncDisposable {
 
   async #growOnce(): Promise<boolean> {
     const { blockSize } = this;
-    const { growBytes, maximumBytes } = this.#limits;
+    const { growBytes } = this.#limits;
     const step = Math.max(blockSize, Math.floor(growBytes / blockSize) * blockSize);
-    const limit = Math.floor(maximumBytes / blockSize) * blockSize;
+    const limit = Math.floor(this.#maximumBytes / blockSize) * blockSize;
     const size = Math.min(this.#device.size + step, limit);
-    if (size <= this.#device.size) return false;
+    this.#cannotGrow = size <= this.#device.size;
+    if (this.#cannotGrow) return false;
     try {
       await this.#device.resize(size);
     } catch (error) {
-      if (isStorageError(error, 'ERR_NO_SPACE') || isStorageError(error, 'ERR_UNSUPPORTED'))
+      if (isStorageError(error, 'ERR_NO_SPACE') || isStorageError(error, 'ERR_UNSUPPORTED')) {
+        this.#cannotGrow = true;
         return false;
+      }
       throw error;
     }
     const before = this.allocator.free;
     this.allocator.grow(Math.floor(this.#device.size / blockSize));
+    this.#counters.growths += 1;
+    this.#limits.onGrown?.(this.space());
     return this.allocator.free > before;
   }
 
@@ -754,6 +888,83 @@ export class SaveVolume implements AsyncDisposable {
         this.#squeezing = undefined;
       });
     return this.#squeezing;
+  }
+
+  get #discardBlocks(): number {
+    return Math.max(1, Math.ceil(this.#limits.discardBytes / this.blockSize));
+  }
+
+  /** After a large deletion. */
+  #trimSoon(): void {
+    const { untrimmedBlocks } = this.allocator;
+    if (this.#trimming !== undefined) return;
+    if (untrimmedBlocks * this.blockSize < this.#limits.trimBytes) return;
+    this.#trimming = this.#trim(this.#discardBlocks)
+      .catch((error) => this.#noteRefusal(error))
+      .finally(() => {
+        this.#trimming = undefined;
+      });
+  }
+
+  /**
+   * Discards the free runs of every group that had `least` or more blocks given back; of every group
+   * when it is 0. Each step runs between cycles, right after a checkpoint: nothing is handed out
+   * meanwhile, and no record that a crash may end at needs what is discarded (A4).
+   */
+  async #trim(least: number): Promise<void> {
+    const { allocator } = this;
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      let next: number | undefined = from;
+      await this.#enqueue(async () => {
+        if (this.#journalHead > 0) await this.#checkpoint(false);
+        for (let runs = 0; runs < RUNS_A_STEP; ) {
+          next = allocator.nextToTrim(least, next as number);
+          if (next === undefined) break;
+          const found = await allocator.freeRuns(next, this.#discardBlocks);
+          for (const run of found) await this.#discard(run);
+          runs += found.length;
+          next += 1;
+        }
+      });
+      from = next;
+    }
+    allocator.trimmed();
+  }
+
+  /** Whether a device can discard, and does, is its own affair: the blocks are free either way. */
+  async #discard({ address, count }: BlockRun): Promise<void> {
+    try {
+      await this.#device.discard(address * this.blockSize, count * this.blockSize);
+      this.#counters.discardedBytes += count * this.blockSize;
+    } catch (error) {
+      if (!isStorageError(error)) throw error;
+    }
+  }
+
+  /**
+   * Cuts a free tail off. First a superblock with fewer blocks, durable, then the smaller device (A5):
+   * a crash between them leaves a device with more space than the store knows, which it takes up.
+   */
+  async #truncate(): Promise<void> {
+    await this.#growing?.catch(() => false);
+    const { allocator, blockSize } = this;
+    allocator.rewind();
+    this.#objectsChanged = true; // both lists move to the front
+    await this.#checkpoint(false);
+    const spare = Math.max(4, Math.ceil(this.#limits.growBytes / blockSize));
+    const needed = allocator.used + this.#reserved + 2 * this.#metadataReserve(0);
+    const { dataStart } = this.#superblock;
+    const end = Math.max(await allocator.end(), dataStart + needed) + spare;
+    if (end + spare > allocator.totalBlocks) return;
+    allocator.shrink(end);
+    await this.#checkpoint(false);
+    try {
+      await this.#device.resize(allocator.totalBlocks * blockSize);
+      await this.#flush();
+    } catch (error) {
+      if (!isStorageError(error, 'ERR_UNSUPPORTED')) throw error;
+      allocator.grow(Math.floor(this.#device.size / blockSize));
+    }
   }
 
   #full(blocks: number): StorageError {
