@@ -93,7 +93,7 @@ export const CHECKPOINT_BODY: Layout<
     name: 'position',
     type: 'u64',
     meaning:
-      'every change before this byte of the volume has been sent: a receiver that has made it durable can be resumed from here',
+      'every change before this byte has been sent: a receiver that has made it durable is resumed here',
   },
 ]);
 
