@@ -14,6 +14,7 @@ export function createNodeEnvironment(logger: Logger): ControlEnvironment {
       timer.unref();
       return () => clearInterval(timer);
     },
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
     random: (length) => randomBytes(length),
     logger,

@@ -4,7 +4,8 @@
  */
 import { StorageError } from '@palimpsest/block-device';
 import type { SnapshotRecord, VolumeRecord } from '@palimpsest/ro-snapshot';
-import type { BranchRecord } from '@palimpsest/rw-snapshot';
+import type { Base, BranchRecord } from '@palimpsest/rw-snapshot';
+import { type SaveVolume, type StoredObject, storedObject } from '@palimpsest/save-volume';
 import { assertName, quote } from './names.js';
 import { snapshotAttributes, volumeAttributes } from './records.js';
 import {
@@ -12,31 +13,42 @@ import {
   parseBranchReference,
   parseReference,
   parseSnapshotReference,
+  parseTarget,
   type SnapshotSelector,
   snapshotReference,
+  targetReference,
 } from './references.js';
 import type { StoreIndex } from './store-index.js';
 
-/** A reference, found. `reference` is written out: never "latest" or an age. */
-export type Found =
-  | { readonly kind: 'volume'; readonly reference: string; readonly volume: VolumeRecord }
-  | {
-      readonly kind: 'snapshot';
-      readonly reference: string;
-      readonly volume: VolumeRecord;
-      readonly snapshot: SnapshotRecord;
-    }
-  | {
-      readonly kind: 'branch';
-      readonly reference: string;
-      readonly volume: VolumeRecord;
-      readonly branch: BranchRecord;
-    };
+/** A volume, found. `reference` is written out: never "latest" or an age. */
+export interface FoundVolume {
+  readonly kind: 'volume';
+  readonly reference: string;
+  readonly volume: VolumeRecord;
+}
 
 /** A snapshot, found. */
-export type FoundSnapshot = Extract<Found, { kind: 'snapshot' }>;
+export interface FoundSnapshot {
+  readonly kind: 'snapshot';
+  readonly reference: string;
+  readonly volume: VolumeRecord;
+  /** The branch that it is a snapshot of; of the volume without one. */
+  readonly branch?: BranchRecord;
+  readonly snapshot: SnapshotRecord;
+}
+
 /** A branch, found. */
-export type FoundBranch = Extract<Found, { kind: 'branch' }>;
+export interface FoundBranch {
+  readonly kind: 'branch';
+  readonly reference: string;
+  readonly volume: VolumeRecord;
+  readonly branch: BranchRecord;
+}
+
+/** A volume or branch, found. */
+export type FoundTarget = FoundVolume | FoundBranch;
+/** A reference, found. */
+export type Found = FoundTarget | FoundSnapshot;
 
 /** @throws {StorageError} ERR_INVALID when it is not a name; ERR_NOT_FOUND. */
 export function findVolume(index: StoreIndex, name: string): VolumeRecord {
@@ -51,23 +63,38 @@ export function findVolume(index: StoreIndex, name: string): VolumeRecord {
 
 /**
  * Finds what a reference means.
- * @throws {StorageError} ERR_INVALID, ERR_UNSUPPORTED when it is not a reference; ERR_NOT_FOUND.
+ * @throws {StorageError} ERR_INVALID when it is not a reference; ERR_NOT_FOUND.
  */
 export function find(index: StoreIndex, text: string, nowMs: number): Found {
   const reference = parseReference(text);
   if (reference.kind === 'snapshot') return findSnapshot(index, text, nowMs);
-  if (reference.kind === 'branch') return findBranch(index, text);
-  const volume = findVolume(index, reference.volume);
-  return { kind: 'volume', reference: reference.volume, volume };
+  return findTarget(index, text);
+}
+
+/** @throws {StorageError} ERR_INVALID when it is a snapshot's reference; ERR_NOT_FOUND. */
+export function findTarget(index: StoreIndex, text: string): FoundTarget {
+  const target = parseTarget(text);
+  if (target.kind === 'branch') return findBranch(index, text);
+  const volume = findVolume(index, target.volume);
+  return { kind: 'volume', reference: target.volume, volume };
 }
 
 /** @throws {StorageError} ERR_INVALID when it is another kind of reference; ERR_NOT_FOUND. */
 export function findSnapshot(index: StoreIndex, text: string, nowMs: number): FoundSnapshot {
-  const { volume: name, snapshot: selector } = parseSnapshotReference(text);
-  const volume = findVolume(index, name);
-  const snapshot = selectSnapshot(volume, selector, nowMs);
-  const reference = snapshotReference(name, snapshotAttributes(snapshot).name);
-  return { kind: 'snapshot', reference, volume, snapshot };
+  const parsed = parseSnapshotReference(text);
+  const volume = findVolume(index, parsed.volume);
+  const target = targetReference(parsed);
+  const branch = parsed.branch === undefined ? undefined : findBranch(index, target).branch;
+  const { snapshots } = branch ?? volume;
+  const snapshot = selectSnapshot(target, snapshots, parsed.snapshot, nowMs);
+  const reference = snapshotReference(target, snapshotAttributes(snapshot).name);
+  return {
+    kind: 'snapshot',
+    reference,
+    volume,
+    ...(branch === undefined ? {} : { branch }),
+    snapshot,
+  };
 }
 
 /** @throws {StorageError} ERR_INVALID when it is another kind of reference; ERR_NOT_FOUND. */
@@ -85,13 +112,29 @@ export function findBranch(index: StoreIndex, text: string): FoundBranch {
   return { kind: 'branch', reference: branchReference(volumeName, name), volume, branch };
 }
 
+/** The snapshots of a volume or branch, oldest first. */
+export function snapshotsOf(found: FoundTarget): readonly SnapshotRecord[] {
+  return found.kind === 'branch' ? found.branch.snapshots : found.volume.snapshots;
+}
+
+/** What the engine bases a branch, or a restore, on. */
+export function baseOf(save: SaveVolume, snapshot: number): Base {
+  const stored = storedObject<StoredObject & { readonly volume: number }>(
+    save,
+    'snapshot',
+    snapshot,
+  );
+  if (stored === undefined) throw new StorageError('ERR_NOT_FOUND', `snapshot ${snapshot} is gone`);
+  return { volume: stored.volume, snapshot };
+}
+
 function selectSnapshot(
-  volume: VolumeRecord,
+  name: string,
+  snapshots: readonly SnapshotRecord[],
   selector: SnapshotSelector,
   nowMs: number,
 ): SnapshotRecord {
-  const { name } = volumeAttributes(volume);
-  const youngest = volume.snapshots.at(-1);
+  const youngest = snapshots.at(-1);
   if (youngest === undefined) {
     throw new StorageError(
       'ERR_NOT_FOUND',
@@ -101,9 +144,7 @@ function selectSnapshot(
   if (selector.by === 'latest') return youngest;
   if (selector.by === 'age') {
     const { ageMs } = selector;
-    const old = volume.snapshots.findLast(
-      (each) => snapshotAttributes(each).createdAt <= nowMs - ageMs,
-    );
+    const old = snapshots.findLast((each) => snapshotAttributes(each).createdAt <= nowMs - ageMs);
     if (old !== undefined) return old;
     throw new StorageError(
       'ERR_NOT_FOUND',
@@ -111,11 +152,16 @@ function selectSnapshot(
         `pal snapshot list ${name}`,
     );
   }
-  const snapshot = volume.snapshots.find((each) => snapshotAttributes(each).name === selector.name);
+  const snapshot = snapshots.find((each) => snapshotAttributes(each).name === selector.name);
   if (snapshot !== undefined) return snapshot;
   throw new StorageError(
     'ERR_NOT_FOUND',
     `${name} has no snapshot ${quote(selector.name)}; see which there are: ` +
       `pal snapshot list ${name}`,
   );
+}
+
+/** The name of a volume that a record is of. */
+export function volumeName(volume: VolumeRecord): string {
+  return volumeAttributes(volume).name;
 }

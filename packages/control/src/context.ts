@@ -1,10 +1,13 @@
 /** What the operations of one open store share. */
 import { StorageError } from '@palimpsest/block-device';
+import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { AttachedVolumes } from './attached-volumes.js';
 import type { ControlEnvironment } from './environment.js';
+import type { Jobs } from './jobs.js';
 import type { SharedExports } from './shared-exports.js';
 import type { StoreIndex } from './store-index.js';
+import type { StoreEvent } from './work-types.js';
 
 /** One open store. */
 export interface StoreContext {
@@ -17,6 +20,21 @@ export interface StoreContext {
   readonly shared: SharedExports;
   /** Names the clients that have a reference open, for messages; the others are counted. */
   readonly clientsOf: (reference: string) => readonly string[];
+  /** Who is meant when nobody is named. */
+  readonly by: string;
+  readonly jobs: Jobs;
+  /** Tells of something that happened by itself. */
+  readonly emit: (event: StoreEvent) => void;
+  /** Gives back what can go; see sweep.ts. */
+  readonly sweep: () => Promise<void>;
+  /** Forgets a volume and lets go of its image, or removes it. */
+  readonly releaseImage: (volume: VolumeRecord) => Promise<void>;
+  /** Where a volume's image is, for listings. */
+  readonly pathOf: (volume: VolumeRecord) => string;
+  /** The space of the block map that a snapshot is of. */
+  readonly spaceOf: (snapshot: number) => number | undefined;
+  /** Ends the sessions of everybody who has a reference open. */
+  readonly endClients: (reference: string) => Promise<void>;
   /** Called between the steps of long work. @throws {StorageError} ERR_CLOSED when closing. */
   readonly assertGoingOn: () => void;
 }
@@ -32,10 +50,29 @@ export function listed(items: readonly string[]): string {
 }
 
 /**
+ * Refuses while any of the references is open (C2); with `force` its clients' sessions end instead.
+ * They cannot come back before the change is made: opening waits for its turn.
+ * @throws {StorageError} ERR_IN_USE with the clients.
+ */
+export async function makeUnused(
+  context: StoreContext,
+  references: readonly string[],
+  force: boolean,
+): Promise<void> {
+  if (force)
+    for (const reference of references) await context.shared.end(reference, context.endClients);
+  assertUnused(context, references, '; or end their sessions: --force');
+}
+
+/**
  * Refuses while any of the references is open (C2).
  * @throws {StorageError} ERR_IN_USE with the clients.
  */
-export function assertUnused(context: StoreContext, references: readonly string[]): void {
+export function assertUnused(
+  context: StoreContext,
+  references: readonly string[],
+  hint = '',
+): void {
   const used = references.filter((reference) => context.shared.openers(reference) > 0);
   if (used.length === 0) return;
   const described = used.map((reference) => {
@@ -46,6 +83,6 @@ export function assertUnused(context: StoreContext, references: readonly string[
   });
   throw new StorageError(
     'ERR_IN_USE',
-    `now being served: ${listed(described)}; disconnect them and try again`,
+    `now being served: ${listed(described)}; disconnect them and try again${hint}`,
   );
 }

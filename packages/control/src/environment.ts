@@ -66,6 +66,8 @@ export interface ControlEnvironment {
   now(): number;
   /** Calls `work` each `periodMs` until the returned function is called. */
   every(periodMs: number, work: () => void): () => void;
+  /** Resolves after so many milliseconds. */
+  sleep(ms: number): Promise<void>;
   /** Resolves after other work had its turn, so that long work does not hold everybody up. */
   turn(): Promise<void>;
   /** `length` random bytes. */

@@ -5,13 +5,15 @@
 export { parseAge } from './ages.js';
 export type { NameKind } from './names.js';
 export { assertName, generatedName, NAME_PATTERN, quote } from './names.js';
-export type { Reference, SnapshotSelector } from './references.js';
+export type { Reference, SnapshotSelector, Target } from './references.js';
 export {
   branchReference,
   parseBranchReference,
   parseReference,
   parseSelector,
   parseSnapshotReference,
+  parseTarget,
   snapshotReference,
+  targetReference,
 } from './references.js';
 export { formatSize, parseSize } from './sizes.js';

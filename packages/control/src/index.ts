@@ -2,6 +2,8 @@
  * The store as users see it: volumes, snapshots and branches by name, references to them, and the
  * devices behind them, with every effect (files, clock, timer, log) injected.
  */
+
+export type { Details } from './details.js';
 export type {
   ControlEnvironment,
   FileStatus,
@@ -11,19 +13,37 @@ export type {
 } from './environment.js';
 export type { CreateStoreOptions, OpenStoreOptions } from './open-store.js';
 export { createStore, openStore } from './open-store.js';
+export type { Labels } from './records.js';
+export type { StoreSettings } from './settings.js';
+export type { Store } from './store.js';
 export type {
+  Attribution,
   Availability,
   BranchInfo,
+  CreateBranchRequest,
+  CreateSnapshotRequest,
   CreateVolumeRequest,
+  EditRequest,
   ExportInfo,
+  HoldInfo,
   OnProgress,
   OpenExport,
   Progress,
+  RefreshBranchRequest,
+  RefreshedBranch,
+  RefreshedSnapshot,
   ReleaseOptions,
   Removal,
   RemovalOptions,
   SnapshotInfo,
-  Store,
   StoreStatus,
   VolumeInfo,
-} from './store.js';
+} from './store-types.js';
+export type {
+  JobInfo,
+  OperationInfo,
+  RestoreInfo,
+  RestoreRequest,
+  StoreEvent,
+  UndoRequest,
+} from './work-types.js';

@@ -4,9 +4,21 @@ import type { BranchRecord } from '@palimpsest/rw-snapshot';
 
 import type { Found } from './catalog.js';
 import type { StoreContext } from './context.js';
-import { branchAttributes, snapshotAttributes, volumeAttributes } from './records.js';
+import {
+  branchAttributes,
+  isRemoved,
+  type NamedAttributes,
+  snapshotAttributes,
+  volumeAttributes,
+} from './records.js';
 import { branchReference, snapshotReference } from './references.js';
-import type { Availability, BranchInfo, ExportInfo, SnapshotInfo, VolumeInfo } from './store.js';
+import type {
+  Availability,
+  BranchInfo,
+  ExportInfo,
+  SnapshotInfo,
+  VolumeInfo,
+} from './store-types.js';
 
 const VOLUME_DESCRIPTION = 'production volume';
 
@@ -22,40 +34,72 @@ export function volumeInfo(context: StoreContext, record: VolumeRecord, path: st
     createdAt: rfc3339(attributes.createdAt),
     snapshots: record.snapshots.length,
     branches: context.index.branchesOf(record).length,
+    ...labelsOf(attributes),
+    ...(isRemoved(record) ? { deleted: true } : {}),
     ...availability(context, record),
   };
 }
 
-/** The snapshots of some volumes, told; oldest first within a volume. */
+function labelsOf({ labels }: NamedAttributes): Pick<VolumeInfo, 'labels'> {
+  return labels === undefined ? {} : { labels };
+}
+
+/** The snapshots of some volumes and of their branches, told; oldest first within each. */
 export function snapshotInfos(
   context: StoreContext,
   volumes: readonly VolumeRecord[],
 ): SnapshotInfo[] {
-  const based = new Map<string, string[]>();
+  const based = new Map<number, string[]>();
   for (const branch of context.index.branches()) {
-    if (branch.base === null) continue;
-    const key = baseKey(branch.base.volume, branch.base.snapshot);
-    const names = based.get(key);
-    if (names === undefined) based.set(key, [branchAttributes(branch).name]);
-    else names.push(branchAttributes(branch).name);
+    const volume = context.index.volumeWithId(branch.volume);
+    if (branch.base === null || volume === undefined) continue;
+    const names = based.get(branch.base.snapshot) ?? [];
+    names.push(branchReference(volumeAttributes(volume).name, branchAttributes(branch).name));
+    based.set(branch.base.snapshot, names);
   }
   return volumes.flatMap((volume) => {
     const { name } = volumeAttributes(volume);
-    return volume.snapshots.map((snapshot) => {
-      const branches = based.get(baseKey(volume.id, snapshot.id)) ?? [];
-      const attributes = snapshotAttributes(snapshot);
-      return {
-        reference: snapshotReference(name, attributes.name),
-        volume: name,
-        name: attributes.name,
-        ...(attributes.message === undefined ? {} : { message: attributes.message }),
-        createdAt: rfc3339(attributes.createdAt),
-        size: snapshot.size,
-        branches: branches.map((branch) => branchReference(name, branch)),
-        ...availability(context, volume),
-      };
+    const state = availability(context, volume);
+    const told = (snapshot: SnapshotRecord, branch?: string): SnapshotInfo => ({
+      ...snapshotInfo(snapshot, name, branch),
+      branches: based.get(snapshot.id) ?? [],
+      ...state,
     });
+    return [
+      ...volume.snapshots.map((snapshot) => told(snapshot)),
+      ...context.index.branchesOf(volume).flatMap((branch) => {
+        const own = branchAttributes(branch).name;
+        return branch.snapshots.map((snapshot) => told(snapshot, own));
+      }),
+    ];
   });
+}
+
+function snapshotInfo(
+  snapshot: SnapshotRecord,
+  volume: string,
+  branch: string | undefined,
+): Omit<SnapshotInfo, 'branches' | 'state'> {
+  const attributes = snapshotAttributes(snapshot);
+  const { message, holds, expiresAt } = attributes;
+  const target = branch === undefined ? volume : branchReference(volume, branch);
+  const heldBy = Object.entries(holds ?? {}).map(([tag, { since, ...hold }]) => ({
+    tag,
+    ...hold,
+    since: rfc3339(since),
+  }));
+  return {
+    reference: snapshotReference(target, attributes.name),
+    volume,
+    ...(branch === undefined ? {} : { branch }),
+    name: attributes.name,
+    ...(message === undefined ? {} : { message }),
+    ...labelsOf(attributes),
+    ...(heldBy.length === 0 ? {} : { holds: heldBy }),
+    ...(expiresAt === undefined ? {} : { expiresAt: rfc3339(expiresAt) }),
+    createdAt: rfc3339(attributes.createdAt),
+    size: snapshot.size,
+  };
 }
 
 /** The branches of some volumes, told; in the order they were made within a volume. */
@@ -64,30 +108,48 @@ export function branchInfos(context: StoreContext, volumes: readonly VolumeRecor
     const { name } = volumeAttributes(volume);
     return context.index.branchesOf(volume).map((branch) => {
       const attributes = branchAttributes(branch);
+      const { message } = attributes;
+      const { quotaBytes } = branch;
       return {
         reference: branchReference(name, attributes.name),
         volume: name,
         name: attributes.name,
-        base: baseReference(name, branch, volume.snapshots),
+        base: baseReference(context, branch),
         createdAt: rfc3339(attributes.createdAt),
         size: branch.size,
+        snapshots: branch.snapshots.length,
+        depth: branch.depth,
+        ...(message === undefined ? {} : { message }),
+        ...labelsOf(attributes),
+        ...(quotaBytes === undefined ? {} : { quotaBytes }),
         ...availability(context, volume),
       };
     });
   });
 }
 
-function baseReference(
-  volume: string,
-  branch: BranchRecord,
-  snapshots: readonly SnapshotRecord[],
-): string {
-  const { base: origin } = branch;
-  if (origin === null) return '';
-  const base = snapshots.find((snapshot) => snapshot.id === origin.snapshot);
+/** The snapshot that a branch is based on; "(deleted)" after one that is hidden behind it. */
+function baseReference(context: StoreContext, branch: BranchRecord): string {
+  const { base } = branch;
+  if (base === null) return '';
+  const { volumes, branches } = context.index.everything();
+  const volume = volumes.find(({ id }) => id === branch.volume);
+  const name = volume === undefined ? '' : volumeAttributes(volume).name;
+  const owners = [
+    { target: name, snapshots: volume?.snapshots ?? [] },
+    ...branches.map((each) => ({
+      target: branchReference(name, branchAttributes(each).name),
+      snapshots: each.snapshots,
+    })),
+  ];
+  for (const { target, snapshots } of owners) {
+    const found = snapshots.find(({ id }) => id === base.snapshot);
+    if (found === undefined) continue;
+    const reference = snapshotReference(target, snapshotAttributes(found).name);
+    return isRemoved(found) ? `${reference} (deleted)` : reference;
+  }
   // The engine keeps a branch's base; a record without one would be its damage, shown by number.
-  const name = base === undefined ? `#${origin.snapshot}` : snapshotAttributes(base).name;
-  return snapshotReference(volume, name);
+  return snapshotReference(name, `#${base.snapshot}`);
 }
 
 /** Everything that can be opened: each volume, then its snapshots, then its branches. */
@@ -127,19 +189,19 @@ export function exportInfos(context: StoreContext): ExportInfo[] {
         ...state,
       }),
     );
-    return [own, ...snapshots, ...branches];
+    // A deleted volume is served no more; what depends on it is.
+    return [...(isRemoved(volume) ? [] : [own]), ...snapshots, ...branches];
   });
 }
 
 /** One line for people about what was found; the same as its listing says. */
-export function describe(found: Found): string {
+export function describe(context: StoreContext, found: Found): string {
   if (found.kind === 'volume') return VOLUME_DESCRIPTION;
   if (found.kind === 'snapshot') {
     const { createdAt, message } = snapshotAttributes(found.snapshot);
     return describeSnapshot(rfc3339(createdAt), message);
   }
-  const { name } = volumeAttributes(found.volume);
-  return describeBranch(baseReference(name, found.branch, found.volume.snapshots));
+  return describeBranch(baseReference(context, found.branch));
 }
 
 function describeSnapshot(createdAt: string, message: string | undefined): string {
@@ -147,7 +209,7 @@ function describeSnapshot(createdAt: string, message: string | undefined): strin
 }
 
 function describeBranch(base: string): string {
-  return `branch of ${base}`;
+  return base === '' ? 'independent branch' : `branch of ${base}`;
 }
 
 function availability(context: StoreContext, volume: VolumeRecord): Availability {
@@ -157,8 +219,4 @@ function availability(context: StoreContext, volume: VolumeRecord): Availability
 
 function rfc3339(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-function baseKey(volume: number, snapshot: number): string {
-  return `${volume}@${snapshot}`;
 }

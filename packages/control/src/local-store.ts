@@ -5,24 +5,37 @@
 import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
 import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import { resumeBranchDeletions } from '@palimpsest/rw-snapshot';
-import type { SaveVolume } from '@palimpsest/save-volume';
+import { type SaveVolume, type StoredObject, storedObject } from '@palimpsest/save-volume';
 import { createAttachedVolumes, imagePath, releaseImage } from './attached-volumes.js';
-import { find, findVolume } from './catalog.js';
+import * as branches from './branch-operations.js';
+import { find, findBranch, findVolume } from './catalog.js';
 import type { StoreContext } from './context.js';
+import * as edits from './edit-operations.js';
 import type { ControlEnvironment, StoreLock } from './environment.js';
+import * as flattening from './flatten-operations.js';
+import { createJobs } from './jobs.js';
 import { branchInfos, describe, exportInfos, snapshotInfos, volumeInfo } from './listing.js';
+import { openDevice } from './open-device.js';
+import type { OpenStoreOptions } from './open-store.js';
+import * as removal from './removal.js';
 import { createSerial } from './serial.js';
+import { changeSettings, readSettings } from './settings.js';
 import { createSharedExports } from './shared-exports.js';
 import * as snapshots from './snapshot-operations.js';
 import type { Store } from './store.js';
 import { createStoreIndex } from './store-index.js';
+import { sweep } from './sweep.js';
+import * as undoing from './undo.js';
 import * as volumes from './volume-operations.js';
+import type { StoreEvent } from './work-types.js';
 
 /**
  * How often what was written becomes durable without a flush: long enough to group, short enough
  * to lose little.
  */
 const COMMIT_PERIOD_MS = 1000;
+/** How often it is looked what has expired: soon enough for ages in minutes. */
+const SWEEP_PERIOD_MS = 15_000;
 
 /** What a store stands on, opened by `openStore`. */
 export interface Foundation {
@@ -35,12 +48,15 @@ export interface Foundation {
 export async function createLocalStore(
   directory: string,
   environment: ControlEnvironment,
-  clientsOf: (reference: string) => readonly string[],
+  options: OpenStoreOptions,
   { lock, device, save }: Foundation,
 ): Promise<Store> {
   const serial = createSerial();
   const shared = createSharedExports(serial);
   const index = createStoreIndex(save);
+  const listeners = new Set<(event: StoreEvent) => void>();
+  const paths = new Map<number, string>();
+  const jobs = createJobs(environment);
   const context: StoreContext = {
     environment,
     directory,
@@ -48,10 +64,20 @@ export async function createLocalStore(
     index,
     attached: createAttachedVolumes(environment, directory, save),
     shared,
-    clientsOf,
+    clientsOf: options.clientsOf ?? (() => []),
+    by: options.by ?? 'local',
+    jobs,
+    emit: (event) => {
+      for (const listener of listeners) listener(event);
+    },
+    sweep: () => sweep(context),
+    releaseImage: (record) => volumes.letGo(context, record),
+    pathOf: (record) => paths.get(record.id) ?? '',
+    spaceOf: (snapshot) =>
+      storedObject<StoredObject & { readonly volume: number }>(save, 'snapshot', snapshot)?.volume,
+    endClients: options.endClients ?? (async () => {}),
     assertGoingOn: () => assertOpen(),
   };
-  const paths = new Map<number, string>();
   for (const record of index.volumes()) await learn(record);
 
   async function learn(record: VolumeRecord): Promise<void> {
@@ -72,6 +98,8 @@ export async function createLocalStore(
     });
   });
   let closing: Promise<void> | undefined;
+  flattening.resumeFlattens(context);
+  const stopSweeps = periodicSweep(environment, () => change(() => sweep(context)));
 
   /** Runs a change when its turn comes. */
   function change<T>(work: () => Promise<T>): Promise<T> {
@@ -94,7 +122,9 @@ export async function createLocalStore(
   }
   async function closeNow(): Promise<void> {
     stopCommits();
+    stopSweeps();
     const steps = [
+      () => jobs.stop(),
       () => shared.closeAll(),
       ...context.attached.all().map(({ production }) => async () => {
         await production.device.flush();
@@ -135,13 +165,50 @@ export async function createLocalStore(
     listVolumes: () =>
       selected(undefined).map((record) => volumeInfo(context, record, paths.get(record.id) ?? '')),
     createSnapshot: (request) => change(() => snapshots.createSnapshot(context, request)),
-    listSnapshots: (volume) => snapshotInfos(context, selected(volume)),
-    deleteSnapshot: (reference, removal = {}) =>
-      change(() => snapshots.deleteSnapshot(context, reference, removal)),
-    createBranch: (request) => change(() => snapshots.createBranch(context, request)),
+    listSnapshots(target) {
+      const records = selected(target?.split('/', 1)[0]);
+      const all = snapshotInfos(context, records);
+      if (target === undefined || !target.includes('/')) return all;
+      const { reference } = findBranch(index, target);
+      return all.filter((each) => each.reference.startsWith(`${reference}@`));
+    },
+    deleteSnapshot: (reference, how = {}) =>
+      change(() => removal.deleteSnapshot(context, reference, how)),
+    createGroupSnapshot: (request) => change(() => snapshots.createGroupSnapshot(context, request)),
+    refreshSnapshot: (reference, how = {}) =>
+      change(() => snapshots.refreshSnapshot(context, reference, how)),
+    hold: (reference, tag, how = {}) => change(() => edits.hold(context, reference, tag, how)),
+    unhold: (reference, tag, how = {}) => change(() => edits.unhold(context, reference, tag, how)),
+    edit: (reference, request) => change(() => edits.edit(context, reference, request)),
+    createBranch: (request) => change(() => branches.createBranch(context, request)),
+    refreshBranch: (request) => change(() => branches.refreshBranch(context, request)),
+    flattenBranch: (reference, how = {}) =>
+      change(() => flattening.flattenBranch(context, reference, how)),
+    pauseFlatten: (reference) => flattening.pauseFlatten(context, reference),
+    setQuota: (reference, bytes) => change(() => branches.setQuota(context, reference, bytes)),
     listBranches: (volume) => branchInfos(context, selected(volume)),
-    deleteBranch: (reference, removal = {}) =>
-      change(() => snapshots.deleteBranch(context, reference, removal)),
+    deleteBranch: (reference, how = {}) =>
+      change(() => removal.deleteBranch(context, reference, how)),
+    deleteVolume: (name, how = {}) => change(() => removal.deleteVolume(context, name, how)),
+    jobs: () => jobs.list(),
+    waitForJob: (id) => jobs.wait(id),
+    undo: (request = {}) => change(() => undoing.undo(context, request)),
+    log(limit) {
+      assertOpen();
+      return undoing.operationInfos(context, limit);
+    },
+    resize: (reference, size, how = {}) =>
+      change(() => branches.resize(context, reference, size, how)),
+    settings() {
+      assertOpen();
+      return readSettings(save);
+    },
+    configure: (changes) => change(() => changeSettings(save, changes)),
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    verify: (how = {}) => save.verify(how),
     resolve(reference) {
       assertOpen();
       return find(index, reference, environment.now()).reference;
@@ -155,10 +222,8 @@ export async function createLocalStore(
         assertOpen();
         const found = find(index, text, environment.now());
         const { reference } = found;
-        const share = await shared.acquire(reference, () =>
-          snapshots.openDevice(context, reference),
-        );
-        return { reference, description: describe(found), ...share };
+        const share = await shared.acquire(reference, () => openDevice(context, reference));
+        return { reference, description: describe(context, found), ...share };
       }),
     commit() {
       assertOpen();
@@ -178,6 +243,23 @@ export async function createLocalStore(
   }
 
   return store;
+}
+
+/** Sweeps now and then, never twice at once. Returns how to stop. */
+function periodicSweep(environment: ControlEnvironment, work: () => Promise<void>): () => void {
+  let running = false;
+  return environment.every(SWEEP_PERIOD_MS, () => {
+    if (running) return;
+    running = true;
+    work()
+      .catch((error: unknown) => {
+        if (isStorageError(error, 'ERR_CLOSED')) return;
+        environment.logger.error('giving back what was deleted failed', { error: String(error) });
+      })
+      .finally(() => {
+        running = false;
+      });
+  });
 }
 
 /** Commits each period, never twice at once; says once when it fails. Returns how to stop. */

@@ -42,16 +42,30 @@ export function quote(text: string): string {
  * Makes a snapshot's name from the time it is taken: "20261122-170512" (UTC), with "-2", "-3", ...
  * added while the name is taken.
  */
-export function generatedName(nowMs: number, isTaken: (name: string) => boolean): string {
+export function generatedName(
+  nowMs: number,
+  isTaken: (name: string) => boolean,
+  start = '',
+): string {
   const stamp = new Date(nowMs)
     .toISOString()
     .slice(0, 19)
     .replaceAll(/[-:]/g, '')
     .replace('T', '-');
   for (let number = 1; ; number += 1) {
-    const name = number === 1 ? stamp : `${stamp}-${number}`;
+    const name = `${start}${number === 1 ? stamp : `${stamp}-${number}`}`;
     if (!isTaken(name)) return name;
   }
+}
+
+/**
+ * Makes the name under which a replaced state is kept: "dev-before-20261122-170512" of "dev", cut so
+ * that it stays a name.
+ */
+export function keptName(name: string, nowMs: number, isTaken: (name: string) => boolean): string {
+  const ending = '-before-20260101-000000-99'.length;
+  const start = name.slice(0, LONGEST_NAME - ending);
+  return generatedName(nowMs, isTaken, `${start}-before-`);
 }
 
 function faultOf(name: string): string | undefined {

@@ -29,6 +29,13 @@ export interface CreateStoreOptions {
 export interface OpenStoreOptions {
   /** Names the clients that have a reference open, for messages. @default none, they are counted */
   readonly clientsOf?: (reference: string) => readonly string[];
+  /**
+   * Ends the sessions of the clients that have a reference open; resolves when they have let go.
+   * @default nobody is ended, and `force` is refused while there are clients
+   */
+  readonly endClients?: (reference: string) => Promise<void>;
+  /** Who is meant in the log when nobody is named. @default local */
+  readonly by?: string;
 }
 
 /**
@@ -103,7 +110,7 @@ export async function openStore(
       const save = await openSaveVolume(device, { turn: environment.turn }).catch((error) => {
         throw explained(path, error);
       });
-      return await createLocalStore(directory, environment, options.clientsOf ?? (() => []), {
+      return await createLocalStore(directory, environment, options, {
         lock,
         device,
         save,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseReference } from './references.js';
+import { parseReference, parseTarget } from './references.js';
 
 describe('references', () => {
   test.each([
@@ -34,9 +34,13 @@ describe('references', () => {
     expect(() => parseReference(text)).toThrow(expect.objectContaining({ code: 'ERR_INVALID' }));
   });
 
-  test('a snapshot of a branch is refused by what it is', () => {
-    expect(() => parseReference('prod/dev@x')).toThrow(
-      expect.objectContaining({ code: 'ERR_UNSUPPORTED' }),
-    );
+  test('a snapshot of a branch', () => {
+    expect(parseReference('prod/dev@x')).toEqual({
+      kind: 'snapshot',
+      volume: 'prod',
+      branch: 'dev',
+      snapshot: { by: 'name', name: 'x' },
+    });
+    expect(() => parseTarget('prod/dev@x')).toThrow(/is a snapshot/);
   });
 });

@@ -17,9 +17,30 @@ export interface Share {
   release(): Promise<void>;
 }
 
+interface Entry {
+  readonly opened: OpenedDevice;
+  openers: number;
+  /** Resolves when the export was ended under its openers. */
+  readonly ended: Promise<void>;
+  end(): void;
+}
+
+function newEntry(opened: OpenedDevice): Entry {
+  let end: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  return { opened, openers: 0, ended, end };
+}
+
 /** The open devices. `acquire` must run alone: see `createSharedExports`. */
 export interface SharedExports {
   acquire(reference: string, open: () => Promise<OpenedDevice>): Promise<Share>;
+  /**
+   * Lets `endClients` end the sessions of who has the reference open, then closes it for good: what
+   * is opened by that name afterwards is opened anew. Runs alone, as `acquire` does.
+   */
+  end(reference: string, endClients: (reference: string) => Promise<void>): Promise<void>;
   /** How many have the reference open. */
   openers(reference: string): number;
   /** How many references are open. */
@@ -35,30 +56,44 @@ export interface SharedExports {
 export function createSharedExports(
   exclusive: <T>(work: () => Promise<T>) => Promise<T>,
 ): SharedExports {
-  const open = new Map<string, { opened: OpenedDevice; openers: number }>();
+  const open = new Map<string, Entry>();
 
   return {
     async acquire(reference, openDevice) {
       let entry = open.get(reference);
       if (entry === undefined) {
-        entry = { opened: await openDevice(), openers: 0 };
+        entry = newEntry(await openDevice());
         open.set(reference, entry);
       }
       entry.openers += 1;
       const mine = entry;
       let released: Promise<void> | undefined;
+      const giveBack = async (): Promise<void> => {
+        mine.openers -= 1;
+        if (mine.openers > 0 || open.get(reference) !== mine) return;
+        const closed = exclusive(async () => {
+          if (mine.openers > 0 || open.get(reference) !== mine) return;
+          open.delete(reference);
+          await mine.opened.close();
+        });
+        // Whoever ends the export has the turn that this waits for, and waits for this.
+        await Promise.race([closed, mine.ended]);
+      };
       return {
         device: mine.opened.device,
         release() {
-          released ??= exclusive(async () => {
-            mine.openers -= 1;
-            if (mine.openers > 0 || open.get(reference) !== mine) return;
-            open.delete(reference);
-            await mine.opened.close();
-          });
+          released ??= giveBack();
           return released;
         },
       };
+    },
+    async end(reference, endClients) {
+      const entry = open.get(reference);
+      if (entry === undefined) return;
+      open.delete(reference);
+      entry.end();
+      await endClients(reference);
+      await entry.opened.close();
     },
     openers: (reference) => open.get(reference)?.openers ?? 0,
     count: () => open.size,

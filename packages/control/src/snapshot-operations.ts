@@ -1,177 +1,160 @@
-/** Snapshot and branch operations: create, delete. Checks come before the first change (C3). */
+/** Taking snapshots: one, a group at one instant, one again under its name. Checks come first (C3). */
 import { StorageError } from '@palimpsest/block-device';
-import * as engine from '@palimpsest/rw-snapshot';
-import { find, findBranch, findSnapshot, findVolume } from './catalog.js';
-import { assertUnused, listed, type StoreContext } from './context.js';
-import { branchInfos, snapshotInfos } from './listing.js';
-import { assertName, generatedName, quote } from './names.js';
-import { branchAttributes, snapshotAttributes, volumeAttributes } from './records.js';
-import { branchReference, parseReference } from './references.js';
-import type { OpenedDevice } from './shared-exports.js';
-import type { BranchInfo, Removal, RemovalOptions, SnapshotInfo } from './store.js';
+import { createSnapshots, type SnapshotTaker } from '@palimpsest/ro-snapshot';
+import { branchTaker } from '@palimpsest/rw-snapshot';
+import { type FoundTarget, findSnapshot, findTarget, snapshotsOf, volumeName } from './catalog.js';
+import { listed, makeUnused, type StoreContext } from './context.js';
+import { dependantsOf } from './dependants.js';
+import { assertDetails, type Details, detailAttributes } from './details.js';
+import { snapshotInfos } from './listing.js';
+import { assertName, generatedName, keptName } from './names.js';
+import { recordOperation } from './operation-log.js';
+import { changeAttributes, snapshotAttributes } from './records.js';
+import { snapshotReference } from './references.js';
+import { assertNotHeld } from './removal.js';
+import type {
+  Attribution,
+  CreateSnapshotRequest,
+  RefreshedSnapshot,
+  SnapshotInfo,
+} from './store-types.js';
 
-/** Characters of a snapshot's message: a paragraph. It is kept in the metadata, in memory. */
-const LONGEST_MESSAGE = 1000;
+/** Bytes of a snapshot's identity: no two snapshots have the same. */
+const IDENTITY_BYTES = 16;
 
 /** See `Store.createSnapshot`. */
 export async function createSnapshot(
   context: StoreContext,
-  request: { readonly volume: string; readonly name?: string; readonly message?: string },
+  request: CreateSnapshotRequest,
 ): Promise<SnapshotInfo> {
-  const volume = findVolume(context.index, request.volume);
-  const taken = new Set(volume.snapshots.map((each) => snapshotAttributes(each).name));
-  const now = context.environment.now();
-  const name = request.name ?? generatedName(now, (candidate) => taken.has(candidate));
-  assertName('snapshot', name);
-  assertMessage(request.message);
-  if (taken.has(name)) {
-    throw new StorageError(
-      'ERR_EXISTS',
-      `${request.volume} has a snapshot ${name} already; choose another name, or leave the name ` +
-        `out to have one made: pal snapshot create ${request.volume}`,
-    );
-  }
-  const { production } = await context.attached.attach(volume);
-  const message = request.message === undefined ? {} : { message: request.message };
-  await production.createSnapshot({ name, ...message, createdAt: now });
-  context.index.changed();
-  return one(snapshotInfos(context, [findVolume(context.index, request.volume)]), name);
+  const { volume, ...rest } = request;
+  const [info] = await createGroupSnapshot(context, { ...rest, targets: [volume] });
+  return info as SnapshotInfo;
 }
 
-/** See `Store.deleteSnapshot`. */
-export async function deleteSnapshot(
+/** See `Store.createGroupSnapshot`. */
+export async function createGroupSnapshot(
+  context: StoreContext,
+  request: { readonly targets: readonly string[]; readonly name?: string } & Details & Attribution,
+): Promise<readonly SnapshotInfo[]> {
+  const { environment, index, save } = context;
+  if (request.targets.length === 0) {
+    throw new StorageError('ERR_INVALID', 'name what to take a snapshot of: a volume or a branch');
+  }
+  const targets = request.targets.map((text) => findTarget(index, text));
+  const now = environment.now();
+  const isTaken = (candidate: string): boolean =>
+    targets.some((target) => isNameTaken(target, candidate));
+  const name = request.name ?? generatedName(now, isTaken);
+  assertName('snapshot', name);
+  assertDetails(request);
+  for (const target of targets) {
+    if (!isNameTaken(target, name)) continue;
+    throw new StorageError(
+      'ERR_EXISTS',
+      `${target.reference} has a snapshot ${name} already; choose another name, or leave the name ` +
+        `out to have one made: pal snapshot create ${target.reference}`,
+    );
+  }
+  const by = request.by ?? context.by;
+  const members = [];
+  for (const target of targets) {
+    const attributes = {
+      name,
+      createdAt: now,
+      identity: identity(context),
+      ...detailAttributes(request, now, by),
+    };
+    members.push({ taker: await takerOf(context, target), attributes });
+  }
+  await createSnapshots(members, (batch) => {
+    for (const { reference } of targets) {
+      const target = snapshotReference(reference, name);
+      recordOperation(save, batch, { at: now, by, kind: 'snapshot', target });
+    }
+  });
+  index.changed();
+  return targets.map(({ reference }) => infoOf(context, snapshotReference(reference, name)));
+}
+
+/** See `Store.refreshSnapshot`. */
+export async function refreshSnapshot(
   context: StoreContext,
   text: string,
-  options: RemovalOptions,
-): Promise<Removal> {
-  const found = findSnapshot(context.index, text, context.environment.now());
-  const { volume, snapshot, reference } = found;
-  const { name } = volumeAttributes(volume);
-  const based = context.index
-    .branchesOf(volume)
-    .filter((branch) => branch.base?.snapshot === snapshot.id)
-    .map((branch) => branchReference(name, branchAttributes(branch).name));
-  if (based.length > 0) {
+  options: { readonly keep?: boolean; readonly force?: boolean } & Attribution,
+): Promise<RefreshedSnapshot> {
+  const { environment, index, save } = context;
+  const now = environment.now();
+  const found = findSnapshot(index, text, now);
+  assertNotHeld(found);
+  const dependants = dependantsOf(context, found.snapshot.id).map((each) => each.reference);
+  if (dependants.length > 0 && options.keep === false) {
     throw new StorageError(
       'ERR_IN_USE',
-      `${reference} is the base of ${based.length} branch${based.length === 1 ? '' : 'es'}: ` +
-        `${listed(based)}; delete them first: pal branch delete ${based[0]}`,
+      `${found.reference} is needed by ${listed(dependants)}; keep what it was: leave --drop out`,
     );
   }
-  assertUnused(context, [reference]);
-  const removal = { removed: [reference], dryRun: options.dryRun === true };
-  if (removal.dryRun) return removal;
-  const { production } = await context.attached.attach(volume);
-  await production.deleteSnapshot(snapshot.id, givingBack(options));
-  return removal;
-}
-
-/** See `Store.createBranch`. */
-export async function createBranch(
-  context: StoreContext,
-  request: { readonly name: string; readonly from: string },
-): Promise<BranchInfo> {
-  const base = findBase(context, request.from);
-  const volumeName = volumeAttributes(base.volume).name;
-  const name = branchName(request.name, volumeName);
-  assertName('branch', name);
-  if (context.index.branchNamed(base.volume, name) !== undefined) {
-    throw new StorageError(
-      'ERR_EXISTS',
-      `${volumeName} has a branch ${name} already; choose another name, or see it: ` +
-        `pal branch list ${volumeName}`,
-    );
-  }
-  await engine.createBranch(
-    context.save,
-    { volume: base.volume.id, snapshot: base.snapshot.id },
-    { name, createdAt: context.environment.now() },
-  );
-  context.index.changed();
-  return one(branchInfos(context, [base.volume]), name);
-}
-
-/** See `Store.deleteBranch`. */
-export async function deleteBranch(
-  context: StoreContext,
-  text: string,
-  options: RemovalOptions,
-): Promise<Removal> {
-  const { branch, reference } = findBranch(context.index, text);
-  assertUnused(context, [reference]);
-  const removal = { removed: [reference], dryRun: options.dryRun === true };
-  if (removal.dryRun) return removal;
-  await engine.deleteBranch(context.save, branch.id, givingBack(options));
-  return removal;
-}
-
-/** The engine's progress, a number of blocks, as the store tells it. */
-function givingBack({ onProgress }: RemovalOptions): engine.BranchDeletionOptions {
-  if (onProgress === undefined) return {};
+  await makeUnused(context, [found.reference], options.force === true);
+  const before = snapshotAttributes(found.snapshot);
+  const target = targetOf(found);
+  const kept = keptName(before.name, now, (name) => isNameTaken(target, name));
+  const by = options.by ?? context.by;
+  const { removed: _, holds: __, ...same } = before;
+  const attributes = { ...same, createdAt: now, identity: identity(context) };
+  const isDropped = options.keep === false;
+  await createSnapshots([{ taker: await takerOf(context, target), attributes }], (batch) => {
+    const removed = isDropped ? { removed: { at: now, until: now, by } } : {};
+    changeAttributes(save, batch, found.snapshot.id, { name: kept, ...removed });
+    recordOperation(save, batch, {
+      at: now,
+      by,
+      kind: 'refresh-snapshot',
+      target: found.reference,
+      ...(isDropped
+        ? {}
+        : {
+            detail: `what it was is ${snapshotReference(target.reference, kept)}`,
+            undo: { kind: 'retake', kept: found.snapshot.id, name: before.name },
+          }),
+    });
+  });
+  index.changed();
+  if (isDropped) await context.sweep();
   return {
-    onProgress: (done, total) =>
-      onProgress({ phase: 'giving space back', done, total, unit: 'items' }),
+    snapshot: infoOf(context, found.reference),
+    ...(isDropped ? {} : { kept: snapshotReference(target.reference, kept) }),
   };
 }
 
-/** Opens the device behind a reference, for the first of its openers. */
-export async function openDevice(context: StoreContext, reference: string): Promise<OpenedDevice> {
-  const found = find(context.index, reference, context.environment.now());
-  const { production } = await context.attached.attach(found.volume);
-  if (found.kind === 'volume') {
-    // It stays open with the store; only the openers' share ends.
-    return { device: production.device, close: async () => {} };
-  }
-  if (found.kind === 'snapshot') {
-    const device = production.openSnapshot(found.snapshot.id);
-    return { device, close: () => device.close() };
-  }
-  const branch = await engine.openBranch(context.save, found.branch.id, (base) =>
-    production.openSnapshot(base.snapshot),
-  );
-  return { device: branch.device, close: () => branch.close() };
+/** What a snapshot can be taken of. */
+export async function takerOf(context: StoreContext, target: FoundTarget): Promise<SnapshotTaker> {
+  if (target.kind === 'branch') return branchTaker(context.save, target.branch.id);
+  const { production } = await context.attached.attach(target.volume);
+  return production;
 }
 
-function findBase(context: StoreContext, from: string): ReturnType<typeof findSnapshot> {
-  const reference = parseReference(from);
-  if (reference.kind === 'volume') {
-    findVolume(context.index, reference.volume);
-    throw new StorageError(
-      'ERR_INVALID',
-      `a branch is made from a snapshot, and ${quote(from)} is a volume; write ${from}@latest, ` +
-        `or take one first: pal snapshot create ${from}`,
-    );
-  }
-  return findSnapshot(context.index, from, context.environment.now());
+/** Whether a volume or branch has a snapshot of that name. */
+export function isNameTaken(target: FoundTarget, name: string): boolean {
+  return snapshotsOf(target).some((each) => snapshotAttributes(each).name === name);
 }
 
-/** The branch's own name, when it is written with its volume. */
-function branchName(name: string, volume: string): string {
-  const slash = name.indexOf('/');
-  if (slash < 0) return name;
-  if (name.slice(0, slash) === volume) return name.slice(slash + 1);
-  throw new StorageError(
-    'ERR_INVALID',
-    `${quote(name)} is not a branch of ${volume}, where the snapshot is; write ` +
-      `${branchReference(volume, 'NAME')}, or only the name`,
-  );
+/** The volume or branch that a snapshot is of. */
+export function targetOf(found: ReturnType<typeof findSnapshot>): FoundTarget {
+  const { volume, branch, reference } = found;
+  const target = reference.slice(0, reference.indexOf('@'));
+  if (branch === undefined) return { kind: 'volume', reference: volumeName(volume), volume };
+  return { kind: 'branch', reference: target, volume, branch };
 }
 
-function assertMessage(message: string | undefined): void {
-  if (message === undefined) return;
-  if (message.length > LONGEST_MESSAGE) {
-    throw new StorageError(
-      'ERR_INVALID',
-      `the message has ${message.length} characters; write at most ${LONGEST_MESSAGE}`,
-    );
-  }
-  if (/\p{Cc}/u.test(message.replaceAll('\n', ''))) {
-    throw new StorageError('ERR_INVALID', 'the message has a control character; write plain text');
-  }
-}
-
-function one<T extends { readonly name: string }>(infos: readonly T[], name: string): T {
-  const info = infos.find((each) => each.name === name);
-  if (info === undefined) throw new StorageError('ERR_NOT_FOUND', `${name} went away`);
+/** A snapshot, told. @throws {StorageError} ERR_NOT_FOUND. */
+export function infoOf(context: StoreContext, reference: string): SnapshotInfo {
+  const { volume } = findSnapshot(context.index, reference, context.environment.now());
+  const info = snapshotInfos(context, [volume]).find((each) => each.reference === reference);
+  if (info === undefined) throw new StorageError('ERR_NOT_FOUND', `${reference} went away`);
   return info;
+}
+
+/** A new identity. */
+export function identity(context: StoreContext): string {
+  return Buffer.from(context.environment.random(IDENTITY_BYTES)).toString('hex');
 }

@@ -16,145 +16,29 @@
  *   C6  Changes run one after the other, in the order asked for. What a resolved change made is
  *       durable.
  */
-import type { BlockDevice } from '@palimpsest/block-device';
-import type { SpaceReport } from '@palimpsest/save-volume';
-
-/** Whether a thing can be used now. */
-export interface Availability {
-  readonly state: 'available' | 'unavailable';
-  /** Why not, and what to do; only when unavailable. */
-  readonly reason?: string;
-}
-
-/** A production volume. */
-export interface VolumeInfo extends Availability {
-  readonly reference: string;
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  /** The raw image, absolute. */
-  readonly path: string;
-  /** Made by the store, or adopted in place. */
-  readonly origin: 'created' | 'adopted';
-  /** RFC 3339. */
-  readonly createdAt: string;
-  /** How many. */
-  readonly snapshots: number;
-  /** How many. */
-  readonly branches: number;
-}
-
-/** A read-only snapshot. */
-export interface SnapshotInfo extends Availability {
-  readonly reference: string;
-  readonly volume: string;
-  readonly name: string;
-  readonly message?: string;
-  /** RFC 3339. */
-  readonly createdAt: string;
-  /** Bytes. */
-  readonly size: number;
-  /** References of the branches based on it. */
-  readonly branches: readonly string[];
-}
-
-/** A read-write snapshot. */
-export interface BranchInfo extends Availability {
-  readonly reference: string;
-  readonly volume: string;
-  readonly name: string;
-  /** Reference of the snapshot it is based on. */
-  readonly base: string;
-  /** RFC 3339. */
-  readonly createdAt: string;
-  /** Bytes. */
-  readonly size: number;
-}
-
-/** Something that can be opened by name. */
-export interface ExportInfo extends Availability {
-  /** Its reference: prod, prod@monday, prod/dev. */
-  readonly name: string;
-  readonly kind: 'volume' | 'snapshot' | 'branch';
-  /** Bytes. */
-  readonly size: number;
-  readonly readOnly: boolean;
-  /** One line for people. */
-  readonly description: string;
-  /** How many have it open now. */
-  readonly openers: number;
-}
-
-/** The store at a glance. */
-export interface StoreStatus {
-  readonly directory: string;
-  readonly storeId: string;
-  /** Bytes in a block; sizes of volumes are whole blocks. */
-  readonly blockSize: number;
-  /** Bytes of the save volume. */
-  readonly space: SpaceReport;
-  readonly volumes: number;
-  readonly snapshots: number;
-  readonly branches: number;
-  /** Exports open now. */
-  readonly openExports: number;
-}
-
-/** How far long work is. `total` is left out when it is not known. */
-export interface Progress {
-  /** What is being done, for people. */
-  readonly phase: string;
-  readonly done: number;
-  readonly total?: number;
-  readonly unit: 'bytes' | 'items';
-}
-
-/** Hears of progress. */
-export type OnProgress = (progress: Progress) => void;
-
-/** What a removal removed, or would remove. */
-export interface Removal {
-  /** References, in the order of removal. */
-  readonly removed: readonly string[];
-  /** True when nothing was done. */
-  readonly dryRun: boolean;
-  /** The raw image left behind by a release, absolute. */
-  readonly path?: string;
-}
-
-/** How to remove. */
-export interface RemovalOptions {
-  /** Check and tell, but remove nothing. @default false */
-  readonly dryRun?: boolean;
-  readonly onProgress?: OnProgress;
-}
-
-/** How to release a volume. */
-export interface ReleaseOptions extends RemovalOptions {
-  /** Delete its snapshots and branches first. @default false, as they cannot be had back */
-  readonly dropSnapshots?: boolean;
-}
-
-/** A new, empty volume. */
-export interface CreateVolumeRequest {
-  readonly name: string;
-  /** Bytes, whole blocks. */
-  readonly size: number;
-  /** Take the space now instead of as it is written. @default false */
-  readonly allocate?: boolean;
-  readonly onProgress?: OnProgress;
-}
-
-/** A device shared by all who opened the same reference. */
-export interface OpenExport {
-  /** What the reference means now: `prod@latest` becomes `prod@monday`. */
-  readonly reference: string;
-  /** Not to be closed by its holders. */
-  readonly device: BlockDevice;
-  readonly description: string;
-  /** Gives it back. Idempotent. */
-  release(): Promise<void>;
-}
+import type { VerifyReport } from '@palimpsest/save-volume';
+import type { Details } from './details.js';
+import type { StoreSettings } from './settings.js';
+import type {
+  Attribution,
+  BranchInfo,
+  CreateBranchRequest,
+  CreateSnapshotRequest,
+  CreateVolumeRequest,
+  EditRequest,
+  ExportInfo,
+  OpenExport,
+  RefreshBranchRequest,
+  RefreshedBranch,
+  RefreshedSnapshot,
+  ReleaseOptions,
+  Removal,
+  RemovalOptions,
+  SnapshotInfo,
+  StoreStatus,
+  VolumeInfo,
+} from './store-types.js';
+import type { JobInfo, OperationInfo, StoreEvent, UndoRequest } from './work-types.js';
 
 /** The store. Times are RFC 3339, sizes bytes; every method may throw ERR_CLOSED. */
 export interface Store extends AsyncDisposable {
@@ -188,13 +72,44 @@ export interface Store extends AsyncDisposable {
    * Takes a snapshot. A name is made from the time when none is given.
    * @throws {StorageError} ERR_NOT_FOUND; ERR_EXISTS; ERR_INVALID; ERR_IO when unavailable.
    */
-  createSnapshot(request: {
-    readonly volume: string;
-    readonly name?: string;
-    readonly message?: string;
-  }): Promise<SnapshotInfo>;
-  /** Of one volume or all, oldest first within a volume. @throws {StorageError} ERR_NOT_FOUND. */
-  listSnapshots(volume?: string): readonly SnapshotInfo[];
+  createSnapshot(request: CreateSnapshotRequest): Promise<SnapshotInfo>;
+  /**
+   * Takes snapshots of several volumes and branches, all as of one instant, in one commit, under one
+   * name.
+   * @throws {StorageError} as `createSnapshot`; none is taken then.
+   */
+  createGroupSnapshot(
+    request: { readonly targets: readonly string[]; readonly name?: string } & Details &
+      Attribution,
+  ): Promise<readonly SnapshotInfo[]>;
+  /**
+   * Takes a snapshot again under its name. What it was is kept under another one unless `keep` is
+   * false.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE while it is held or, unless `force`, served.
+   */
+  refreshSnapshot(
+    reference: string,
+    options?: { readonly keep?: boolean; readonly force?: boolean } & Attribution,
+  ): Promise<RefreshedSnapshot>;
+  /** Of one volume or branch, or all; oldest first. @throws {StorageError} ERR_NOT_FOUND. */
+  listSnapshots(target?: string): readonly SnapshotInfo[];
+  /**
+   * Keeps a snapshot from being deleted until `unhold`, by whomever.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID; ERR_EXISTS when it has that hold.
+   */
+  hold(
+    reference: string,
+    tag: string,
+    options?: { readonly reason?: string } & Attribution,
+  ): Promise<SnapshotInfo>;
+  /** @throws {StorageError} ERR_NOT_FOUND when there is no such hold. */
+  unhold(reference: string, tag: string, options?: Attribution): Promise<SnapshotInfo>;
+  /**
+   * Changes the name, message, labels or expiry of anything. The reference that it has then.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_EXISTS; ERR_INVALID; ERR_IN_USE when it is renamed
+   * while it is served.
+   */
+  edit(reference: string, request: EditRequest): Promise<string>;
   /**
    * Deletes a snapshot.
    * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE while a branch is based on it or a client
@@ -206,7 +121,25 @@ export interface Store extends AsyncDisposable {
    * Makes a branch of the snapshot `from`. `name` may be written with its volume, `prod/dev`.
    * @throws {StorageError} ERR_NOT_FOUND; ERR_EXISTS; ERR_INVALID.
    */
-  createBranch(request: { readonly name: string; readonly from: string }): Promise<BranchInfo>;
+  createBranch(request: CreateBranchRequest): Promise<BranchInfo>;
+  /**
+   * Makes a branch a chosen snapshot again, older or newer than its base, in one commit.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID for a snapshot of another volume; ERR_IN_USE
+   * while it is served, unless `force`.
+   */
+  refreshBranch(request: RefreshBranchRequest): Promise<RefreshedBranch>;
+  /**
+   * Makes a branch independent of its base, by a job that goes on where it was.
+   * @throws {StorageError} ERR_NOT_FOUND.
+   */
+  flattenBranch(
+    reference: string,
+    options?: { readonly bytesPerSecond?: number },
+  ): Promise<JobInfo>;
+  /** Pauses a flatten. @throws {StorageError} ERR_NOT_FOUND when none is going on. */
+  pauseFlatten(reference: string): Promise<JobInfo>;
+  /** Limits what a branch may have of its own; `null` takes the limit away. */
+  setQuota(branch: string, bytes: number | null): Promise<BranchInfo>;
   /** Of one volume or all. @throws {StorageError} ERR_NOT_FOUND. */
   listBranches(volume?: string): readonly BranchInfo[];
   /**
@@ -214,6 +147,38 @@ export interface Store extends AsyncDisposable {
    * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE while it is served, with the clients.
    */
   deleteBranch(reference: string, options?: RemovalOptions): Promise<Removal>;
+  /**
+   * Deletes a volume: its name is served no more. What depends on it keeps it, hidden, with `hide`.
+   * When it goes, its image goes too if the store made it, and is given back if it was adopted.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE.
+   */
+  deleteVolume(name: string, options?: RemovalOptions): Promise<Removal>;
+
+  /** Jobs, those too that have ended lately. */
+  jobs(): readonly JobInfo[];
+  /** Resolves when the job has ended or was paused. @throws what it failed with. */
+  waitForJob(id: number): Promise<JobInfo>;
+
+  /**
+   * Takes back the last restore, refresh or deletion that can be, or the one named.
+   * @throws {StorageError} ERR_NOT_FOUND when what it replaced is gone, or there is nothing.
+   */
+  undo(request?: UndoRequest): Promise<OperationInfo>;
+  /** Who did what and when, newest first. */
+  log(limit?: number): readonly OperationInfo[];
+
+  /**
+   * Makes a volume or branch larger. Clients see it when they open it again.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID for what is no larger size.
+   */
+  resize(reference: string, size: number, options?: Attribution): Promise<VolumeInfo | BranchInfo>;
+  settings(): StoreSettings;
+  /** @throws {StorageError} ERR_INVALID with what a setting may be. */
+  configure(changes: Partial<StoreSettings>): Promise<StoreSettings>;
+  /** Calls `listener` with what happens by itself, until the returned function is called. */
+  subscribe(listener: (event: StoreEvent) => void): () => void;
+  /** Reads every page and, with `data`, every saved block. Problems are told, not thrown. */
+  verify(options?: { readonly data?: boolean }): Promise<VerifyReport>;
 
   /**
    * Tells what a reference means now, written out: `prod@latest` becomes `prod@monday`.

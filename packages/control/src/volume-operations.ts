@@ -8,7 +8,7 @@ import {
   removeProductionVolume,
   type VolumeRecord,
 } from '@palimpsest/ro-snapshot';
-import { deleteBranch } from '@palimpsest/rw-snapshot';
+import { deleteBranches } from '@palimpsest/rw-snapshot';
 import {
   type AttachedVolume,
   type HeldImage,
@@ -34,7 +34,7 @@ import type {
   ReleaseOptions,
   Removal,
   VolumeInfo,
-} from './store.js';
+} from './store-types.js';
 
 /** The save volume's file in a store's directory. */
 export const SAVE_FILE = 'save.pal';
@@ -128,7 +128,13 @@ export async function releaseVolume(
 ): Promise<Removal> {
   const record = findVolume(context.index, name);
   const branches = context.index.branchesOf(record);
-  const branchNames = branches.map((each) => branchReference(name, branchAttributes(each).name));
+  const branchNames = branches.flatMap((each) => {
+    const reference = branchReference(name, branchAttributes(each).name);
+    const snapshots = each.snapshots.map((snapshot) =>
+      snapshotReference(reference, snapshotAttributes(snapshot).name),
+    );
+    return [...snapshots, reference];
+  });
   const snapshotNames = record.snapshots.map((each) =>
     snapshotReference(name, snapshotAttributes(each).name),
   );
@@ -169,6 +175,20 @@ export async function releaseVolume(
   return removal;
 }
 
+/** Forgets a volume that nothing depends on; its image goes too if the store made it. */
+export async function letGo(context: StoreContext, record: VolumeRecord): Promise<void> {
+  const path = await imagePath(context.environment, context.directory, record);
+  const volume = await openForRelease(context, record, path);
+  try {
+    await volume.production.close();
+    await removeProductionVolume(context.save, record.id);
+  } finally {
+    context.attached.remove(record);
+    await releaseImage(volume.image);
+  }
+  if (volumeAttributes(record).origin === 'created') await context.environment.files.remove(path);
+}
+
 async function openForRelease(
   context: StoreContext,
   record: VolumeRecord,
@@ -186,9 +206,11 @@ async function dropDependants(
   volume: AttachedVolume,
   onProgress: OnProgress | undefined,
 ): Promise<void> {
-  const branches = context.index.branchesOf(record);
-  const { snapshots } = record;
-  const total = branches.length + snapshots.length;
+  // Those too that were deleted and could still be had back.
+  const all = context.index.everything();
+  const branches = all.branches.filter((branch) => branch.volume === record.id);
+  const { snapshots = [] } = all.volumes.find(({ id }) => id === record.id) ?? {};
+  const total = (branches.length > 0 ? 1 : 0) + snapshots.length;
   let done = 0;
   const step = (): void => {
     context.assertGoingOn();
@@ -196,9 +218,11 @@ async function dropDependants(
     onProgress?.({ phase: 'dropping branches and snapshots', done, total, unit: 'items' });
     done += 1;
   };
-  for (const branch of branches) {
+  if (branches.length > 0) {
     step();
-    await deleteBranch(context.save, branch.id);
+    // Together, as they may be based on each other's snapshots.
+    const ids = branches.map(({ id }) => id);
+    await deleteBranches(context.save, ids, { withSnapshots: true });
   }
   // Youngest first: then no block has to be handed on to an older snapshot.
   for (const snapshot of [...snapshots].reverse()) {

@@ -116,6 +116,7 @@ export function createMemoryMachine(): MemoryMachine {
           timers.add(work);
           return () => timers.delete(work);
         },
+        sleep: () => Promise.resolve(),
         turn: () => Promise.resolve(),
         random(length) {
           random += 1;

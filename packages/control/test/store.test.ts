@@ -107,8 +107,9 @@ test('names are unique and valid, and a refusal changes nothing (C1, C3)', async
     [() => store.createSnapshot({ volume: 'nope' }), 'ERR_NOT_FOUND'],
     [() => store.createBranch({ name: '2h', from: 'prod@s' }), 'ERR_INVALID'],
     [() => store.createBranch({ name: 'other/c', from: 'prod@s' }), 'ERR_INVALID'],
-    [() => store.createBranch({ name: 'c', from: 'prod' }), 'ERR_INVALID'],
-    [() => store.createBranch({ name: 'c', from: 'prod/b' }), 'ERR_INVALID'],
+    [() => store.createBranch({ name: 'b', from: 'prod' }), 'ERR_EXISTS'],
+    [() => store.createBranch({ name: 'b', from: 'prod/b' }), 'ERR_EXISTS'],
+    [() => store.createSnapshot({ volume: 'prod@s' }), 'ERR_INVALID'],
     [() => store.createBranch({ name: 'c', from: 'prod@nope' }), 'ERR_NOT_FOUND'],
     [() => store.deleteSnapshot('prod'), 'ERR_INVALID'],
     [() => store.deleteBranch('prod@s'), 'ERR_INVALID'],
@@ -232,7 +233,7 @@ test('deleting refuses while something depends on it or uses it, and lists what 
 
   expect(await refusal(() => store.deleteSnapshot('prod@s'))).toMatchObject({
     code: 'ERR_IN_USE',
-    message: expect.stringContaining('2 branches: prod/dev, prod/qa'),
+    message: expect.stringContaining('needed by 2 dependants: prod/dev, prod/qa'),
   });
   const opened = await store.openExport('prod/dev');
   expect(await refusal(() => store.deleteBranch('prod/dev'))).toMatchObject({
@@ -252,7 +253,12 @@ test('deleting refuses while something depends on it or uses it, and lists what 
   const reading = await store.openExport('prod@s');
   expect((await refusal(() => store.deleteSnapshot('prod@s'))).code).toBe('ERR_IN_USE');
   await reading.release();
-  expect(await store.deleteSnapshot('prod@latest')).toEqual({ removed: ['prod@s'], dryRun: false });
+  expect(await store.deleteSnapshot('prod@latest')).toEqual({
+    removed: ['prod@s'],
+    dryRun: false,
+    recoverableUntil: '2026-11-23T12:00:00.000Z',
+    hiddenBehind: ['prod/dev (deleted)', 'prod/qa (deleted)'],
+  });
   expect(store.exports().map((each) => each.name)).toEqual(['prod']);
 });
 

@@ -13,13 +13,20 @@ import {
   StorageError,
   together,
 } from '@palimpsest/block-device';
-import type {
-  Alongside,
-  DeletionOptions,
-  SnapshotRecord,
-  StoredSnapshot,
+import {
+  type Alongside,
+  createSnapshots,
+  type DeletionOptions,
+  type SnapshotRecord,
+  type SnapshotTaker,
+  type StoredSnapshot,
 } from '@palimpsest/ro-snapshot';
-import { type Attributes, type SaveVolume, storedObject } from '@palimpsest/save-volume';
+import {
+  type Attributes,
+  type Batch,
+  type SaveVolume,
+  storedObject,
+} from '@palimpsest/save-volume';
 import { joinExtents } from './branch-device.js';
 import { type Beneath, Lineage } from './lineage.js';
 import { aloneOnSpace, openLineages, queueOf } from './open-branches.js';
@@ -37,16 +44,39 @@ export async function createBranchSnapshot(
   attributes: Attributes = {},
   alongside?: Alongside,
 ): Promise<SnapshotRecord> {
+  const [record] = await createSnapshots([{ taker: branchTaker(save, id), attributes }], alongside);
+  return record as SnapshotRecord;
+}
+
+/**
+ * A branch, open or not, as something to take a snapshot of, alone or in a group.
+ * @throws {StorageError} ERR_NOT_FOUND.
+ */
+export function branchTaker(save: SaveVolume, id: number): SnapshotTaker {
   const { space } = findBranch(save, id);
-  return aloneOnSpace(save, id, space, () => {
-    const { size } = findSpace(save, space);
-    return queueOf(save, space).add(size, attributes, (batch) => {
-      const now = findBranch(save, id, batch); // not refreshed meanwhile
-      if (now.space !== space)
-        throw new StorageError('ERR_BUSY', `branch ${id} was just refreshed`);
-      alongside?.(batch);
-    });
-  });
+  const assertSame = (batch: Batch): void => {
+    if (findBranch(save, id, batch).space === space) return;
+    throw new StorageError('ERR_BUSY', `branch ${id} was refreshed meanwhile; try again`);
+  };
+  return {
+    id,
+    save,
+    stopped: (work) =>
+      aloneOnSpace(save, id, space, () =>
+        work({
+          drain: async () => {}, // committed when it was stopped
+          add: (batch, attributes) => {
+            assertSame(batch);
+            return queueOf(save, space).addTo(
+              batch,
+              findSpace(save, space, batch).size,
+              attributes,
+            );
+          },
+          added: () => void queueOf(save, space),
+        }),
+      ),
+  };
 }
 
 /**
@@ -127,7 +157,8 @@ class BranchSnapshot implements BlockDriver {
   }
 }
 
-function spaceOfSnapshot(
+/** The space, branch and size of a branch's snapshot. @throws {StorageError} ERR_NOT_FOUND. */
+export function spaceOfSnapshot(
   save: SaveVolume,
   id: number,
 ): { readonly space: number; readonly branch: number; readonly size: number } {

@@ -43,7 +43,8 @@ export interface BranchDeletionOptions extends GivingBackOptions {
 export interface RefreshOptions {
   /** Keeps the state it had as a snapshot with these attributes. */
   readonly keep?: Attributes;
-  readonly alongside?: Alongside;
+  /** Hears the id of the kept state, if there is one. */
+  readonly alongside?: (batch: Batch, kept?: number) => void;
 }
 
 /** What a refresh did. */
@@ -119,7 +120,7 @@ export async function refreshBranch(
         };
         batch.object(keptId, encodeObject(kept));
       }
-      alongside?.(batch);
+      alongside?.(batch, keptId);
     });
     const settled = settleRetired(save, old);
     settled.catch(() => undefined); // told to who awaits it, and resumed at the next opening

@@ -7,6 +7,7 @@ export type { BlockRange } from './block-ranges.js';
 export type { Branch } from './branch.js';
 export { openBranch } from './branch.js';
 export {
+  branchTaker,
   createBranchSnapshot,
   deleteBranchSnapshot,
   openBranchSnapshot,
@@ -27,6 +28,7 @@ export { flattenBranch } from './flatten.js';
 export type { Beneath } from './lineage.js';
 export type { Base, BranchRecord, StoredSpace } from './records.js';
 export { lineageOf, listBranches, rootOf } from './records.js';
+export { branchRestoreSource } from './restore-source.js';
 export { resumeBranchDeletions } from './retired-spaces.js';
 export type { VersionUsage } from './space-usage.js';
 export { gainOfDeleting, usageOfSpace } from './space-usage.js';

@@ -51,6 +51,7 @@ export class Lineage {
   #layers: readonly Layer[] = [];
   #bottom: BlockDevice | undefined;
   #base: Base | null = null;
+  #root: number | undefined;
   readonly #answers = new Map<number, Uint8Array>();
   readonly #through: Layers;
 
@@ -89,9 +90,20 @@ export class Lineage {
     const bottom = next === null ? undefined : this.#beneath(next);
     // Swapped in one turn: a read sees the old lineage or the new one, which read the same.
     this.#base = base;
+    this.#root = next?.snapshot;
     this.#layers = layers;
     this.#bottom = bottom;
     this.#answers.clear();
+  }
+
+  /** The spaces on the way down, nearest first. */
+  get layers(): readonly Layer[] {
+    return this.#layers;
+  }
+
+  /** The production snapshot at the bottom; `undefined` when there is none. */
+  get root(): number | undefined {
+    return this.#root;
   }
 
   /** Bytes. */

@@ -47,12 +47,12 @@ export function storedObjects<Shape extends StoredObject>(
 }
 
 /**
- * One object, if it is of that type. Inside a transaction, pass its batch as above.
+ * One object, if it is of that type, or of whatever type. Inside a transaction, pass its batch as above.
  * @throws {StorageError} ERR_CORRUPT when it is not JSON.
  */
 export function storedObject<Shape extends StoredObject>(
   save: SaveVolume,
-  type: string,
+  type: string | undefined,
   id: number,
   batch?: Batch,
 ): Shape | undefined {
@@ -60,7 +60,7 @@ export function storedObject<Shape extends StoredObject>(
   const bytes = changed === undefined ? save.object(id) : changed.bytes;
   if (bytes === undefined) return undefined;
   const object = parse(id, bytes);
-  return object.type === type ? (object as Shape) : undefined;
+  return type === undefined || object.type === type ? (object as Shape) : undefined;
 }
 
 /** Objects are read far more often than they change, and changed by replacing their bytes. */
