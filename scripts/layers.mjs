@@ -34,6 +34,7 @@ export const LAYERS = {
   bytes: { layer: 0, columns: ['shared'] },
   'block-device': { layer: 1, columns: ['shared'] },
   'block-device-file': { layer: 2, columns: ['devices'], effects: true },
+  'change-stream': { layer: 2, columns: ['storage'] },
   'save-volume': { layer: 3, columns: ['storage'] },
   'ro-snapshot': { layer: 4, columns: ['storage'] },
   'rw-snapshot': { layer: 5, columns: ['storage'] },
