@@ -1,30 +1,28 @@
 /**
- * Session: an open store on the disks of a crash world, and the operations of a history carried out
- * on it. Each operation tells the model when it is asked for and when it is answered, and what it
- * reads is compared with the model at once.
+ * Session: an open store on the disks of a crash world, by the names that the model uses, and the
+ * reading of everything in it.
  */
 import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
-import type { CrashWorld, JitterOptions } from '@palimpsest/block-device/testing';
+import { type CrashWorld, type FailingDevice, failing, type JitterOptions } from '@palimpsest/block-device/testing';
 import {
   listProductionVolumes,
   openProductionVolume,
   type ProductionVolume,
+  type SnapshotReference,
 } from '@palimpsest/ro-snapshot';
 import {
   type Branch,
-  createBranch,
-  deleteBranch,
+  type BranchRecord,
   listBranches,
   openBranch,
+  openBranchSnapshot,
   resumeBranchDeletions,
 } from '@palimpsest/rw-snapshot';
-import { openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
+import { type Attributes, openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
 import type { Geometry } from './geometry.js';
-import type { Model, ModelEvent } from './model.js';
+import type { Model, Observation } from './model/model.js';
+import type { Instant } from './model/register.js';
 import { fillPayload, GARBAGE, identify, SECTOR } from './payload.js';
-
-/** Told of each event of the model, with the point of the trace at which it happened. */
-export type Log = (event: ModelEvent, point: number) => void;
 
 /** What a store must not do. */
 export class Violation extends Error {
@@ -32,13 +30,6 @@ export class Violation extends Error {
     super(message);
     this.name = 'Violation';
   }
-}
-
-/** What can be read of a store: by the model's names, the write in each sector. */
-export interface Observation {
-  /** Volumes and branches. */
-  readonly spaces: Map<string, Int32Array>;
-  readonly snapshots: Map<string, Int32Array>;
 }
 
 export const SAVE_DISK = 'save';
@@ -51,8 +42,10 @@ export class Session {
   readonly save: SaveVolume;
   readonly #volumes = new Map<string, ProductionVolume>();
   readonly #branches = new Map<string, Branch>();
+  readonly #disks: ReadonlyMap<string, FailingDevice>;
 
-  private constructor(world: CrashWorld, geometry: Geometry, save: SaveVolume) {
+  private constructor(world: CrashWorld, geometry: Geometry, save: SaveVolume, disks: ReadonlyMap<string, FailingDevice>) {
+    this.#disks = disks;
     this.world = world;
     this.geometry = geometry;
     this.save = save;
@@ -64,21 +57,24 @@ export class Session {
     geometry: Geometry,
     jitter?: JitterOptions,
   ): Promise<Session> {
+    const disks = new Map<string, FailingDevice>();
     const open = (name: string): BlockDevice => {
       const options = jitter === undefined ? {} : { jitter };
-      return world.device(name, { size: 0, ...options });
+      const disk = failing(world.device(name, { size: 0, ...options }));
+      disks.set(name, disk);
+      return disk.device;
     };
     const { cacheBytes, dirtyBytes, full, saveBytes, blockSize } = geometry;
     const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
     const limits = { cacheBytes, dirtyBytes, ...growth };
     const save = await openSaveVolume(open(SAVE_DISK), limits);
-    const session = new Session(world, geometry, save);
+    const session = new Session(world, geometry, save, disks);
     for (const { id, attributes } of listProductionVolumes(save)) {
       const name = nameOf(attributes);
       session.#volumes.set(name, await openProductionVolume(save, id, open(cloneDisk(name))));
     }
     await resumeBranchDeletions(save);
-    for (const record of listBranches(save)) await session.#openBranch(record.id);
+    for (const record of listBranches(save)) await session.openBranch(nameOf(record.attributes));
     return session;
   }
 
@@ -86,40 +82,46 @@ export class Session {
   async observe(): Promise<Observation> {
     const spaces = new Map<string, Int32Array>();
     const snapshots = new Map<string, Int32Array>();
+    const bases = new Map<string, string | undefined>();
+    const note = async (attributes: Attributes): Promise<void> => {
+      const name = nameOf(attributes);
+      if (snapshots.has(name)) throw new Violation(`${name} is listed twice`);
+      snapshots.set(name, await this.readSnapshot(name));
+    };
     for (const [name, volume] of this.#volumes) {
       spaces.set(name, await readAll(volume.device));
-      for (const { id, attributes } of volume.snapshots) {
-        const snapshot = nameOf(attributes);
-        if (snapshots.has(snapshot)) throw new Violation(`${snapshot} is listed twice`);
-        snapshots.set(snapshot, await readAll(volume.openSnapshot(id)));
-      }
+      for (const { attributes } of volume.snapshots) await note(attributes);
     }
-    for (const [name, branch] of this.#branches) spaces.set(name, await readAll(branch.device));
-    return { spaces, snapshots };
+    for (const record of listBranches(this.save)) {
+      const name = nameOf(record.attributes);
+      const branch = this.#branches.get(name);
+      if (branch === undefined) throw new Violation(`${name} is listed and not open`);
+      spaces.set(name, await readAll(branch.device));
+      bases.set(name, record.base === null ? undefined : this.#nameOfSnapshot(record.base));
+      for (const { attributes } of record.snapshots) await note(attributes);
+    }
+    return { spaces, snapshots, bases };
   }
 
   /**
    * Reads everything and compares it with the model.
    * @throws {Violation} with the first thing that is wrong.
    */
-  async check(model: Model, instant: 'now' | 'after a crash'): Promise<Observation> {
+  async check(model: Model, instant: Instant): Promise<Observation> {
     const seen = await this.observe();
     for (const [name, ids] of seen.spaces) {
       if (model.branch(name) === undefined && !model.volumes.includes(name)) {
         throw new Violation(`${name} is there and was never made`);
       }
-      const complaint = model.complain(name, ids, instant);
-      if (complaint !== undefined) throw new Violation(complaint);
+      demand(model.complain(name, ids, instant));
     }
     for (const name of model.volumes) {
       if (!seen.spaces.has(name)) throw new Violation(`volume ${name} is not there`);
     }
     assertPresence(model.branches(), new Set(seen.spaces.keys()), instant);
     assertPresence(model.snapshots(), new Set(seen.snapshots.keys()), instant);
-    for (const [name, ids] of seen.snapshots) {
-      const complaint = model.complainOfSnapshot(name, ids);
-      if (complaint !== undefined) throw new Violation(complaint);
-    }
+    for (const [name, ids] of seen.snapshots) demand(model.complainOfSnapshot(name, ids));
+    if (instant !== 'now') demand(model.complainOfHalves(seen));
     return seen;
   }
 
@@ -143,59 +145,105 @@ export class Session {
     return device;
   }
 
-  async createSnapshot(name: string, volume: string): Promise<Int32Array> {
-    const found = this.#volume(volume);
-    const { id } = await found.createSnapshot({ name });
-    return readAll(found.openSnapshot(id));
-  }
-
-  async deleteSnapshot(name: string, volume: string): Promise<void> {
-    await this.#volume(volume).deleteSnapshot(this.#snapshotId(name, volume));
+  /** The write in each sector of a volume or branch. */
+  readSpace(space: string): Promise<Int32Array> {
+    return readAll(this.device(space));
   }
 
   /** The write in each sector of a snapshot. */
-  readSnapshot(name: string, volume: string): Promise<Int32Array> {
-    return readAll(this.#volume(volume).openSnapshot(this.#snapshotId(name, volume)));
+  async readSnapshot(name: string): Promise<Int32Array> {
+    const { id, owner } = this.findSnapshot(name);
+    if ("openSnapshot" in owner) return readAll(owner.openSnapshot(id));
+    const device = await openBranchSnapshot(this.save, id, this.beneath);
+    try {
+      return await readAll(device);
+    } finally {
+      await device.close();
+    }
   }
 
-  async createBranch(name: string, snapshot: string, volume: string): Promise<void> {
-    const base = {
-      volume: this.#volume(volume).id,
-      snapshot: this.#snapshotId(snapshot, volume),
-    };
-    const { id } = await createBranch(this.save, base, { name });
-    await this.#openBranch(id);
+  /** A snapshot by name, and the volume or branch it is of. */
+  findSnapshot(name: string): { id: number; owner: ProductionVolume | BranchRecord } {
+    const owners = [...this.#volumes.values(), ...listBranches(this.save)];
+    for (const owner of owners) {
+      const found = owner.snapshots.find(({ attributes }) => nameOf(attributes) === name);
+      if (found !== undefined) return { id: found.id, owner };
+    }
+    throw new Error(`${name} is not listed`);
   }
 
-  async deleteBranch(name: string): Promise<void> {
-    const branch = this.#branches.get(name);
-    if (branch === undefined) throw new Error(`${name} is not open`);
-    await branch.close();
-    this.#branches.delete(name);
-    await deleteBranch(this.save, branch.id);
+  /** A snapshot as something can be based on it. */
+  reference(name: string): SnapshotReference {
+    const { id } = this.findSnapshot(name);
+    const bytes = this.save.object(id) as Uint8Array;
+    const stored = JSON.parse(Buffer.from(bytes).toString()) as { volume: number };
+    return { volume: stored.volume, snapshot: id };
   }
 
-  #snapshotId(name: string, volume: string): number {
-    const { snapshots } = this.#volume(volume);
-    const record = snapshots.find(({ attributes }) => nameOf(attributes) === name);
-    if (record === undefined) throw new Error(`${name} is not listed`);
-    return record.id;
+  /** Names of the disks of volumes. */
+  get clones(): string[] {
+    return [...this.#volumes.keys()].map(cloneDisk);
   }
 
-  #volume(name: string): ProductionVolume {
+  /** Makes the next read of a disk fail. */
+  failRead(disk: string): FailingDevice {
+    const found = this.#disks.get(disk) as FailingDevice;
+    found.fail({ call: 'read', nth: 1 });
+    return found;
+  }
+
+  /** Snapshots that a restore of the volume needs, by name. */
+  needed(_volume: string): readonly string[] {
+    return [];
+  }
+
+  volume(name: string): ProductionVolume {
     const volume = this.#volumes.get(name);
     if (volume === undefined) throw new Error(`volume ${name} is not open`);
     return volume;
   }
 
-  async #openBranch(id: number): Promise<void> {
-    const record = listBranches(this.save).find((each) => each.id === id);
-    if (record === undefined) throw new Error(`branch ${id} is not listed`);
-    const base = [...this.#volumes.values()].find((volume) => volume.id === record.volume);
-    if (base === undefined) throw new Error(`branch ${id} has no volume`);
-    const branch = await openBranch(this.save, id, ({ snapshot }) => base.openSnapshot(snapshot));
-    this.#branches.set(nameOf(record.attributes), branch);
+  branch(name: string): Branch {
+    const branch = this.#branches.get(name);
+    if (branch === undefined) throw new Error(`branch ${name} is not open`);
+    return branch;
   }
+
+  /** Opens production snapshots, for branches. */
+  readonly beneath = ({ volume, snapshot }: SnapshotReference): BlockDevice => {
+    const found = [...this.#volumes.values()].find(({ id }) => id === volume);
+    if (found === undefined) throw new Error(`a branch has no volume ${volume}`);
+    return found.openSnapshot(snapshot);
+  };
+
+  /** Opens a branch that is listed. */
+  async openBranch(name: string): Promise<void> {
+    const record = listBranches(this.save).find(({ attributes }) => nameOf(attributes) === name);
+    if (record === undefined) throw new Error(`branch ${name} is not listed`);
+    this.#branches.set(name, await openBranch(this.save, record.id, this.beneath));
+  }
+
+  /** Closes a branch; tells its id. */
+  async closeBranch(name: string): Promise<number> {
+    const branch = this.branch(name);
+    await branch.close();
+    this.#branches.delete(name);
+    return branch.id;
+  }
+
+  #nameOfSnapshot({ snapshot }: SnapshotReference): string {
+    const owners = [...this.#volumes.values(), ...listBranches(this.save)];
+    for (const { snapshots } of owners) {
+      const found = snapshots.find(({ id }) => id === snapshot);
+      if (found !== undefined) return nameOf(found.attributes);
+    }
+    throw new Violation(`a branch stands on snapshot ${snapshot}, which is not listed`);
+  }
+}
+
+/** @throws {Violation} with the complaint, if there is one. */
+export function demand(complaint: string | undefined): void {
+  if (complaint !== undefined) throw new Violation(complaint);
 }
 
 /** The bytes that write `id` puts into `count` sectors from sector `first`; 0 makes zeros. */
@@ -223,7 +271,7 @@ async function readAll(device: BlockDevice): Promise<Int32Array> {
 function assertPresence(
   things: readonly { name: string; presence: string }[],
   listed: ReadonlySet<string>,
-  instant: 'now' | 'after a crash',
+  instant: Instant,
 ): void {
   for (const { name, presence } of things) {
     if (presence === 'there' && !listed.has(name)) throw new Violation(`${name} is gone`);
@@ -234,6 +282,6 @@ function assertPresence(
   }
 }
 
-function nameOf(attributes: { readonly [name: string]: unknown }): string {
+function nameOf(attributes: Attributes): string {
   return String(attributes.name);
 }
