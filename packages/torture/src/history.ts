@@ -4,12 +4,13 @@
  */
 import { isStorageError } from '@palimpsest/block-device';
 import { createRandom, type Random } from '@palimpsest/block-device/testing';
+import { Violation } from './compare.js';
 import type { Geometry } from './geometry.js';
 import type { Asked, ModelEvent } from './model/event.js';
 import type { Branch, Model, Snapshot } from './model/model.js';
 import type { Operation } from './operation.js';
 import { SECTOR } from './payload.js';
-import { isFull, type Session, Violation } from './session.js';
+import { isFull, type Session } from './session.js';
 import { STEPS } from './steps/steps.js';
 
 /** Told of each event of the model, with the point of the trace at which it happened. */
@@ -34,6 +35,9 @@ export interface HistoryOptions {
 
 /** What must work however full the store is (R11). */
 const ALWAYS = ['delete-snapshot', 'delete-branch'];
+
+/** Why work in the background ends early: it was asked to, and has changed nothing to be seen. */
+export class Stopped extends Error {}
 
 /** See the file header. */
 export class History {
@@ -96,7 +100,7 @@ export class History {
     try {
       await work();
     } catch (error) {
-      const result = isFull(error) ? 'refused' : 'unknown';
+      const result = isFull(error) || error instanceof Stopped ? 'refused' : 'unknown';
       for (const key of all) this.log({ kind: 'answer', key, result });
       for (const event of all) if (!this.#isLeaving(event, error)) this.admit(error, event);
       return false;
@@ -108,7 +112,7 @@ export class History {
   /** @throws what a store must not say, now. */
   admit(error: unknown, event: Asked): void {
     if (error instanceof Violation) throw error;
-    if (this.broken) return;
+    if (this.broken || error instanceof Stopped) return;
     const space = 'space' in event ? event.space : 'branch' in event ? event.branch : '';
     const limited = this.model.branch(space)?.limited === true;
     if (!isFull(error) || !(this.geometry.full || limited)) throw error;

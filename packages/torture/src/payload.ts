@@ -10,7 +10,11 @@ export const SECTOR = 512;
 export const GARBAGE = -1;
 
 const WORDS = SECTOR / 4;
-const expected = new Int32Array(WORDS);
+/** Sectors as they were written, so that each is made once. */
+const made = new Map<number, Int32Array>();
+const MADE_MAX = 20_000;
+/** More than a volume has. */
+const SECTORS_MAX = 2 ** 20;
 
 /** Fills `target`, whole sectors of which the first is sector `first`, as write `id` does. */
 export function fillPayload(target: Uint8Array, id: number, first: number): void {
@@ -36,11 +40,23 @@ function identifySector(words: Int32Array, at: number, sector: number): number {
     for (let index = 0; index < WORDS; index++) if (words[at + index] !== 0) return GARBAGE;
     return 0;
   }
-  fillSector(expected, 0, id, sector);
+  const expected = sectorOf(id, sector);
   for (let index = 0; index < WORDS; index++) {
     if (words[at + index] !== expected[index]) return GARBAGE;
   }
   return id;
+}
+
+function sectorOf(id: number, sector: number): Int32Array {
+  const key = id * SECTORS_MAX + sector;
+  let words = made.get(key);
+  if (words === undefined) {
+    if (made.size >= MADE_MAX) made.clear();
+    words = new Int32Array(WORDS);
+    fillSector(words, 0, id, sector);
+    made.set(key, words);
+  }
+  return words;
 }
 
 function fillSector(words: Int32Array, at: number, id: number, sector: number): void {

@@ -3,7 +3,12 @@
  * reading of everything in it.
  */
 import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
-import { type CrashWorld, type FailingDevice, failing, type JitterOptions } from '@palimpsest/block-device/testing';
+import {
+  type CrashWorld,
+  type FailingDevice,
+  failing,
+  type JitterOptions,
+} from '@palimpsest/block-device/testing';
 import {
   listProductionVolumes,
   openProductionVolume,
@@ -19,18 +24,11 @@ import {
   resumeBranchDeletions,
 } from '@palimpsest/rw-snapshot';
 import { type Attributes, openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
+import { compare, Violation } from './compare.js';
 import type { Geometry } from './geometry.js';
 import type { Model, Observation } from './model/model.js';
 import type { Instant } from './model/register.js';
 import { fillPayload, GARBAGE, identify, SECTOR } from './payload.js';
-
-/** What a store must not do. */
-export class Violation extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'Violation';
-  }
-}
 
 export const SAVE_DISK = 'save';
 export const cloneDisk = (volume: string): string => `clone-${volume}`;
@@ -44,7 +42,12 @@ export class Session {
   readonly #branches = new Map<string, Branch>();
   readonly #disks: ReadonlyMap<string, FailingDevice>;
 
-  private constructor(world: CrashWorld, geometry: Geometry, save: SaveVolume, disks: ReadonlyMap<string, FailingDevice>) {
+  private constructor(
+    world: CrashWorld,
+    geometry: Geometry,
+    save: SaveVolume,
+    disks: ReadonlyMap<string, FailingDevice>,
+  ) {
     this.#disks = disks;
     this.world = world;
     this.geometry = geometry;
@@ -109,19 +112,7 @@ export class Session {
    */
   async check(model: Model, instant: Instant): Promise<Observation> {
     const seen = await this.observe();
-    for (const [name, ids] of seen.spaces) {
-      if (model.branch(name) === undefined && !model.volumes.includes(name)) {
-        throw new Violation(`${name} is there and was never made`);
-      }
-      demand(model.complain(name, ids, instant));
-    }
-    for (const name of model.volumes) {
-      if (!seen.spaces.has(name)) throw new Violation(`volume ${name} is not there`);
-    }
-    assertPresence(model.branches(), new Set(seen.spaces.keys()), instant);
-    assertPresence(model.snapshots(), new Set(seen.snapshots.keys()), instant);
-    for (const [name, ids] of seen.snapshots) demand(model.complainOfSnapshot(name, ids));
-    if (instant !== 'now') demand(model.complainOfHalves(seen));
+    compare(model, seen, instant);
     return seen;
   }
 
@@ -153,7 +144,7 @@ export class Session {
   /** The write in each sector of a snapshot. */
   async readSnapshot(name: string): Promise<Int32Array> {
     const { id, owner } = this.findSnapshot(name);
-    if ("openSnapshot" in owner) return readAll(owner.openSnapshot(id));
+    if ('openSnapshot' in owner) return readAll(owner.openSnapshot(id));
     const device = await openBranchSnapshot(this.save, id, this.beneath);
     try {
       return await readAll(device);
@@ -241,11 +232,6 @@ export class Session {
   }
 }
 
-/** @throws {Violation} with the complaint, if there is one. */
-export function demand(complaint: string | undefined): void {
-  if (complaint !== undefined) throw new Violation(complaint);
-}
-
 /** The bytes that write `id` puts into `count` sectors from sector `first`; 0 makes zeros. */
 export function payload(id: number, first: number, count: number): Uint8Array {
   const bytes = new Uint8Array(count * SECTOR);
@@ -266,20 +252,6 @@ async function readAll(device: BlockDevice): Promise<Int32Array> {
   if (garbage < 0) return ids;
   const head = Buffer.from(bytes.buffer, garbage * SECTOR, 16).toString('hex');
   throw new Violation(`sector ${garbage} holds what nobody wrote there: ${head}...`);
-}
-
-function assertPresence(
-  things: readonly { name: string; presence: string }[],
-  listed: ReadonlySet<string>,
-  instant: Instant,
-): void {
-  for (const { name, presence } of things) {
-    if (presence === 'there' && !listed.has(name)) throw new Violation(`${name} is gone`);
-    if (presence === 'gone' && listed.has(name)) throw new Violation(`${name} is back`);
-    if (instant === 'now' && presence === 'coming' && listed.has(name)) {
-      throw new Violation(`${name} is there before anyone was told`);
-    }
-  }
 }
 
 function nameOf(attributes: Attributes): string {

@@ -13,6 +13,7 @@ import {
   type PolicyOptions,
   type Random,
 } from '@palimpsest/block-device/testing';
+import { compare } from './compare.js';
 import { History } from './history.js';
 import type { Model, Observation } from './model/model.js';
 import { drawOperations } from './operation.js';
@@ -39,6 +40,8 @@ export interface SweepTotals {
   /** Hashes of images that were recovered before. */
   readonly seen: Set<number>;
   readonly tally: Tally;
+  /** What recovery made of images, kept when recordings are so small that they have many in common. */
+  readonly recovered?: Map<number, Observation>;
 }
 
 /** Bytes at the start of the save volume that hold the two superblocks. */
@@ -66,6 +69,8 @@ class Sweep {
   #promises = 0;
   #crashes = 0;
   readonly #checked = new Set<string>();
+  /** What recovery makes of an image depends on the image alone, so it is found out once. */
+  readonly #recovered: Map<number, Observation>;
 
   constructor(recording: Recording, place: Place, options: SweepOptions, totals: SweepTotals) {
     this.#recording = recording;
@@ -73,7 +78,9 @@ class Sweep {
     this.#options = options;
     this.#seen = totals.seen;
     this.#tally = totals.tally;
+    this.#recovered = totals.recovered ?? new Map();
     this.#random = createRandom(recording.case.seed).fork('sweep');
+    if (options.nestedEvery > 0) this.#crashes = this.#random.below(options.nestedEvery);
   }
 
   async run(from: number): Promise<void> {
@@ -102,6 +109,11 @@ class Sweep {
       const place = { ...this.#place, point, image };
       const survivor = world.crash(point, policy);
       if (this.#isKnown(survivor)) continue;
+      const known = this.#recovered.get(survivor.hash);
+      if (known !== undefined) {
+        this.#compare(model, known, place);
+        continue;
+      }
       if (this.#isNew(survivor)) this.#tally.images++;
       const turn = ++this.#crashes;
       const seen = await this.#recover(survivor, model, place);
@@ -129,6 +141,11 @@ class Sweep {
       for (const policy of this.#policies(survivor, point)) {
         const again = survivor.crash(point, policy);
         if (this.#isKnown(again)) continue;
+        const known = this.#recovered.get(again.hash);
+        if (known !== undefined) {
+          this.#compare(model, known, { ...place, recoveryPoint: point });
+          continue;
+        }
         if (this.#isNew(again)) this.#tally.recoveryImages++;
         await this.#recover(again, model, {
           ...place,
@@ -141,10 +158,20 @@ class Sweep {
 
   async #recover(world: CrashWorld, model: Model, place: Place): Promise<Observation> {
     try {
+      const { hash } = world;
       const session = await Session.open(world, this.#recording.case.geometry);
       const seen = await session.check(model, 'after a crash');
       await session.audit();
+      this.#recovered.set(hash, seen);
       return seen;
+    } catch (error) {
+      throw new Failure(place, error, this.#recording.case);
+    }
+  }
+
+  #compare(model: Model, seen: Observation, place: Place): void {
+    try {
+      compare(model, seen, 'after a crash');
     } catch (error) {
       throw new Failure(place, error, this.#recording.case);
     }

@@ -19,7 +19,7 @@ export type Asked = { readonly together?: number } & (
       readonly id: number;
     }
   | { readonly kind: 'flush'; readonly spaces: readonly string[] }
-  | { readonly kind: 'grow'; readonly space: string; /** Sectors. */ readonly length: number }
+  | { readonly kind: 'grow'; readonly space: string /** Sectors. */; readonly length: number }
   | {
       /** A restore or a refresh: from then on `space` holds `content`, that of the snapshot `source`. */
       readonly kind: 'swap';
@@ -43,4 +43,9 @@ export type Asked = { readonly together?: number } & (
 /** What happens to a store. `key` of an answer is the event that asked. */
 export type ModelEvent =
   | Asked
-  | { readonly kind: 'answer'; readonly key: Asked; readonly result: Result; readonly together?: undefined };
+  | {
+      readonly kind: 'answer';
+      readonly key: Asked;
+      readonly result: Result;
+      readonly together?: undefined;
+    };

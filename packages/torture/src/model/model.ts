@@ -13,7 +13,7 @@
  *   B7  Members of a group are of one instant: no member has a write that was asked for after a
  *       write was answered which another member lacks (R5).
  */
-import type { ModelEvent, Result } from './event.js';
+import type { Asked, ModelEvent, Result } from './event.js';
 import { type Instant, Registers } from './register.js';
 
 /** What has become of something that was to be made. */
@@ -112,7 +112,10 @@ export class Model {
   /** Takes note of an event. */
   apply(event: ModelEvent): void {
     const now = this.#time++;
-    if (event.kind === 'answer') return this.#answer(event.key, event.result, now);
+    if (event.kind === 'answer') {
+      this.#answer(event.key, event.result, now);
+      return;
+    }
     this.#asked.set(event, now);
     if (event.together !== undefined) {
       const others = this.#together.get(event.together) ?? [];
@@ -154,7 +157,9 @@ export class Model {
   }
 
   /** B7, of a group just taken: a member that is of another instant than the others, in words. */
-  complainOfInstant(members: readonly { space: string; content: Int32Array }[]): string | undefined {
+  complainOfInstant(
+    members: readonly { space: string; content: Int32Array }[],
+  ): string | undefined {
     const times = members.map(({ space, content }) => this.#space(space).youngestIn(content));
     const youngest = Math.max(...times);
     for (const { space, content } of members) {
@@ -192,7 +197,9 @@ export class Model {
    * there is gone.
    */
   rebase(seen: Observation): Model {
-    const volumes = this.volumes.map((name) => [name, seen.spaces.get(name) as Int32Array] as const);
+    const volumes = this.volumes.map(
+      (name) => [name, seen.spaces.get(name) as Int32Array] as const,
+    );
     const based = new Model(new Map(volumes));
     for (const branch of this.#branches.values()) {
       const content = seen.spaces.get(branch.name);
@@ -222,7 +229,7 @@ export class Model {
     return branch.generation === generation && seen.bases.get(parent) === undefined;
   }
 
-  #ask(event: Exclude<ModelEvent, { kind: 'answer' }>, now: number): void {
+  #ask(event: Asked, now: number): void {
     switch (event.kind) {
       case 'write':
         this.#space(event.space).write(event, event.id, now);
@@ -274,7 +281,7 @@ export class Model {
     }
   }
 
-  #answer(key: ModelEvent, result: Result, now: number): void {
+  #answer(key: Asked, result: Result, now: number): void {
     const asked = this.#asked.get(key);
     if (asked === undefined) throw new Error('an answer to nothing');
     this.#asked.delete(key);
@@ -282,28 +289,12 @@ export class Model {
     if (result !== 'unknown') this.#endTogether(key);
     switch (key.kind) {
       case 'write':
-        return this.#space(key.space).answerWrite(key, asked, now, !done);
+        this.#space(key.space).answerWrite(key, asked, now, !done);
+        return;
       case 'flush':
         // One may have been deleted meanwhile.
         if (done) for (const space of key.spaces) this.#spaces.get(space)?.flush(asked);
         return;
-      case 'grow':
-        if (result !== 'unknown') this.#space(key.space).answerGrow(done);
-        return;
-      case 'swap':
-        if (result === 'unknown') return;
-        this.#space(key.space).answerSwap(asked, now, done);
-        return this.#settleBase(this.#branches.get(key.space), done, 1);
-      case 'flatten': {
-        if (result === 'unknown') return;
-        const branch = this.#branch(key.branch);
-        for (const snapshot of done ? this.#snapshots.values() : []) {
-          if (snapshot.parent === branch.name && snapshot.generation === branch.generation) {
-            snapshot.base = undefined;
-          }
-        }
-        return this.#settleBase(branch, done, 0);
-      }
       case 'create-snapshot': {
         const snapshot = this.#snapshots.get(key.name) as Snapshot;
         snapshot.presence = PRESENCE[result];
@@ -314,13 +305,36 @@ export class Model {
       case 'create-branch':
         this.#branch(key.name).presence = PRESENCE[result];
         return;
-      case 'delete-snapshot':
-        if (result !== 'unknown') {
-          (this.#snapshots.get(key.name) as Snapshot).presence = done ? 'gone' : 'there';
+      default:
+        // Of what ended with an error that leaves open what it did, both stay possible.
+        if (result !== 'unknown') this.#settle(key, asked, now, done);
+    }
+  }
+
+  /** It was answered what became of a change of something as a whole. */
+  #settle(key: Asked, asked: number, now: number, done: boolean): void {
+    switch (key.kind) {
+      case 'grow':
+        this.#space(key.space).answerGrow(done);
+        return;
+      case 'swap':
+        this.#space(key.space).answerSwap(asked, now, done);
+        this.#settleBase(this.#branches.get(key.space), done, 1);
+        return;
+      case 'flatten': {
+        const branch = this.#branch(key.branch);
+        for (const snapshot of done ? this.#snapshots.values() : []) {
+          const { parent, generation } = snapshot;
+          if (parent === branch.name && generation === branch.generation) snapshot.base = undefined;
         }
+        this.#settleBase(branch, done, 0);
+        return;
+      }
+      case 'delete-snapshot':
+        (this.#snapshots.get(key.name) as Snapshot).presence = done ? 'gone' : 'there';
         return;
       case 'delete-branch':
-        if (result !== 'unknown') this.#branch(key.name).presence = done ? 'gone' : 'there';
+        this.#branch(key.name).presence = done ? 'gone' : 'there';
     }
   }
 

@@ -139,7 +139,9 @@ export class Registers {
   youngestIn(ids: Int32Array): number {
     let youngest = 0;
     for (const [sector, all] of this.#sectors.entries()) {
-      const asked = all.filter(({ id }) => id !== 0 && id === ids[sector]).map((each) => each.asked);
+      const asked = all
+        .filter(({ id }) => id !== 0 && id === ids[sector])
+        .map((each) => each.asked);
       youngest = Math.max(youngest, ...asked);
     }
     return youngest;

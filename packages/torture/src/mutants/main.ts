@@ -16,7 +16,8 @@ import { type Check, MUTANTS, type Mutant } from './list.js';
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true } } });
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 /** The torture of so many distinct crash points; most bugs die within the first hundred. */
-const TORTURE = ['--images', '8000', '--recovery', '1500', '--quiet'];
+const TORTURE = ['--workers', '1', '--images', '8000', '--recovery', '1500'];
+const QUIETLY = ['--operations', '30000', '--sequences-every', '40', '--quiet'];
 /** A check that takes longer than this hangs, which is a way of failing. */
 const LIMIT_MS = 120_000;
 
@@ -98,7 +99,11 @@ async function run(check: Check): Promise<Outcome> {
   const bin = path.join(root, 'node_modules/.bin');
   const [command, args, folder] =
     check.kind === 'torture'
-      ? ['tsx', ['--conditions=@palimpsest/source', 'src/main.ts', ...TORTURE], 'packages/torture']
+      ? [
+          'tsx',
+          ['--conditions=@palimpsest/source', 'src/main.ts', ...TORTURE, ...QUIETLY],
+          'packages/torture',
+        ]
       : // To its end: a run that is broken off leaves what its tests mounted.
         ['vitest', ['run', ...(check.filter ? [check.filter] : [])], check.folder];
   const { status, output } = await spawned(path.join(bin, command), args, path.join(tree, folder));

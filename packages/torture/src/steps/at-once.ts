@@ -1,8 +1,8 @@
 /** Steps that have several operations in flight at once. */
 import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
+import { Violation } from '../compare.js';
 import type { History } from '../history.js';
-import { Violation } from '../session.js';
 import { createBranch } from './branches.js';
 import { flush, write } from './io.js';
 import { copyBack } from './restores.js';

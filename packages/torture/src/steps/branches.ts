@@ -2,15 +2,15 @@
 import type { Random } from '@palimpsest/block-device/testing';
 import {
   createBranch as create,
-  deleteBranch as remove,
+  deleteBranch as deleteStored,
   flattenBranch,
   refreshBranch,
   setBranchQuota,
 } from '@palimpsest/rw-snapshot';
-import type { History } from '../history.js';
+import { Violation } from '../compare.js';
+import { type History, Stopped } from '../history.js';
 import type { Asked } from '../model/event.js';
-import type { Branch } from '../model/model.js';
-import { Violation } from '../session.js';
+import type { Branch, Snapshot } from '../model/model.js';
 import { type Creation, readNew } from './snapshots.js';
 
 const BRANCHES_MAX = 4;
@@ -22,7 +22,11 @@ export async function createBranch(history: History, random: Random): Promise<vo
   }
   const bases = history.snapshots().filter(({ content }) => content !== undefined);
   if (bases.length === 0) return;
-  const { name: snapshot } = random.pick(bases);
+  await branchOff(history, random.pick(bases).name);
+}
+
+/** Makes a branch of a snapshot. */
+export async function branchOff(history: History, snapshot: string): Promise<void> {
   const name = history.newName('b');
   const { session } = history;
   await history.tell({ kind: 'create-branch', name, snapshot }, async () => {
@@ -35,7 +39,11 @@ export async function createBranch(history: History, random: Random): Promise<vo
 export async function deleteBranch(history: History, random: Random): Promise<void> {
   const branches = history.branches().filter((branch) => isFree(history, branch));
   if (branches.length === 0) return;
-  const { name } = random.pick(branches);
+  await remove(history, random.pick(branches).name);
+}
+
+/** Deletes a branch and its snapshots, which nothing else stands on. */
+export async function remove(history: History, name: string): Promise<void> {
   const together = history.ids.next++;
   const own = history.snapshots().filter(({ parent }) => parent === name);
   const events: Asked[] = own.map((each) => ({
@@ -47,11 +55,13 @@ export async function deleteBranch(history: History, random: Random): Promise<vo
   const { session } = history;
   const id = await close(history, name);
   if (id === undefined) return;
-  await history.tell(events, () => remove(session.save, id, { withSnapshots: own.length > 0 }));
+  await history.tell(events, () =>
+    deleteStored(session.save, id, { withSnapshots: own.length > 0 }),
+  );
 }
 
 /** Nothing but the branch itself and its own snapshots stands on its snapshots. */
-function isFree({ model, session }: History, { name }: Branch): boolean {
+export function isFree({ model, session }: History, { name }: Branch): boolean {
   const own = model.snapshots().filter((each) => each.parent === name && each.presence !== 'gone');
   const names = new Set([name, ...own.map((each) => each.name)]);
   const needed = model.volumes.flatMap((volume) => session.needed(volume));
@@ -66,59 +76,73 @@ function isFree({ model, session }: History, { name }: Branch): boolean {
 export async function refresh(history: History, random: Random): Promise<void> {
   const branches = history.branches();
   if (branches.length === 0) return;
-  const { name: space, root, base } = random.pick(branches);
-  const { model, session } = history;
-  const targets = history.snapshots().filter(({ name, parent, content }) => {
-    const from = model.branch(parent)?.root ?? parent;
+  const branch = random.pick(branches);
+  const targets = targetsOf(history, branch);
+  if (targets.length > 0) await renew(history, branch, random.pick(targets), random.chance(0.6));
+}
+
+/** Snapshots that a branch can be refreshed with. */
+export function targetsOf(history: History, { root, base }: Branch): Snapshot[] {
+  return history.snapshots().filter(({ name, parent, content }) => {
+    const from = history.model.branch(parent)?.root ?? parent;
     return content !== undefined && from === root && name !== base;
   });
-  if (targets.length === 0) return;
-  const { name: source, content } = random.pick(targets);
+}
+
+/** Refreshes a branch, which is closed for it. */
+export async function renew(
+  history: History,
+  { name: space }: Branch,
+  { name: source, content }: Snapshot,
+  keeps: boolean,
+): Promise<void> {
+  const { session } = history;
   const together = history.ids.next++;
   const swap: Asked = {
     ...{ kind: 'swap', space, source, together },
     content: content as Int32Array,
   };
-  const keep: Creation | undefined = random.chance(0.6)
+  const keep: Creation | undefined = keeps
     ? { kind: 'create-snapshot', name: history.newName('k'), space, together }
     : undefined;
   const id = await close(history, space);
   if (id === undefined) return;
   // The snapshot first: it is of what was before.
-  await history.tell(keep === undefined ? [swap] : [keep, swap], async () => {
+  const done = await history.tell(keep === undefined ? [swap] : [keep, swap], async () => {
     const options = keep === undefined ? {} : { keep: { name: keep.name } };
     const to = session.reference(source);
     const { settled } = await refreshBranch(session.save, id, to, options);
-    if (random.chance(0.5)) await settled;
     await session.openBranch(space);
     if (keep !== undefined) await readNew(history, keep);
     await settled;
   });
+  if (!done && !history.broken) await session.openBranch(space);
 }
 
 /** Makes a branch independent of its base; or begins to, for once. */
 export async function flatten(history: History, random: Random): Promise<void> {
   const branches = history.branches().filter(({ base }) => base !== undefined);
   if (branches.length === 0) return;
-  const { name } = random.pick(branches);
+  await makeIndependent(history, random.pick(branches).name, random.chance(0.3));
+}
+
+/** Flattens a branch, to the end or for a step. */
+export async function makeIndependent(
+  history: History,
+  name: string,
+  stops: boolean,
+): Promise<void> {
   const { session } = history;
   const { id } = session.branch(name);
-  const stop = random.chance(0.3) ? new AbortController() : undefined;
-  if (stop === undefined) {
-    await history.tell({ kind: 'flatten', branch: name }, () =>
-      flattenBranch(session.save, id, session.beneath),
-    );
-    return;
-  }
-  // What is copied in before it is stopped changes nothing that anyone reads.
-  history.operations++;
-  try {
-    const pace = async (): Promise<void> => stop.abort(new Error('enough'));
-    await flattenBranch(session.save, id, session.beneath, { signal: stop.signal, pace });
-  } catch (error) {
-    if (error === stop.signal.reason) return;
-    history.admit(error, { kind: 'flatten', branch: name });
-  }
+  const stop = stops ? new AbortController() : undefined;
+  const options = {
+    // What is copied in before it is stopped changes nothing that anyone reads.
+    ...(stop === undefined ? {} : { signal: stop.signal }),
+    pace: async () => stop?.abort(new Stopped('enough')),
+  };
+  await history.tell({ kind: 'flatten', branch: name }, () =>
+    flattenBranch(session.save, id, session.beneath, options),
+  );
 }
 
 /** Gives a branch a quota, or takes it away. */

@@ -2,14 +2,21 @@
 import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
 import { resizeBranch } from '@palimpsest/rw-snapshot';
+import { demand, Violation } from '../compare.js';
 import type { History } from '../history.js';
 import type { Asked } from '../model/event.js';
+import type { Range } from '../model/register.js';
 import { SECTOR } from '../payload.js';
-import { cloneDisk, demand, payload, SAVE_DISK, Violation } from '../session.js';
+import { cloneDisk, payload, SAVE_DISK } from '../session.js';
 
 /** Writes blocks of a volume or branch. */
 export async function write(history: History, random: Random, space: string): Promise<void> {
-  const { first, count } = history.range(random, space, 8);
+  await put(history, space, history.range(random, space, 8));
+}
+
+/** Writes some sectors. */
+export async function put(history: History, space: string, range: Range): Promise<void> {
+  const { first, count } = range;
   const id = history.ids.next++;
   await history.tell({ kind: 'write', space, first, count, id }, () =>
     history.session.device(space).write(payload(id, first, count), first * SECTOR),
@@ -32,8 +39,16 @@ export async function flush(history: History, space: string): Promise<void> {
 
 export async function zero(history: History, random: Random): Promise<void> {
   const space = history.space(random);
-  const { first, count } = history.range(random, space, 12);
-  const allocate = random.chance(0.3);
+  await putZeros(history, space, history.range(random, space, 12), random.chance(0.3));
+}
+
+/** Writes zeros to some sectors. */
+export async function putZeros(
+  history: History,
+  space: string,
+  { first, count }: Range,
+  allocate: boolean,
+): Promise<void> {
   await history.tell({ kind: 'write', space, first, count, id: 0 }, () =>
     history.session.device(space).zero(first * SECTOR, count * SECTOR, { allocate }),
   );
@@ -96,6 +111,10 @@ export async function readError(history: History, random: Random): Promise<void>
   const name = random.pick([...names, ...history.branches().map((branch) => branch.name)]);
   const { session, model } = history;
   const isSnapshot = model.snapshot(name) !== undefined;
+  // A commit that begins by itself must not be what hears of it: it would rightly end the session.
+  await session.save.commit().catch((error: unknown) => {
+    if (!history.broken) throw error;
+  });
   const fault = session.failRead(random.chance(0.7) ? SAVE_DISK : random.pick(session.clones));
   history.operations++;
   try {

@@ -3,10 +3,10 @@ import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
 import { createSnapshots, type SnapshotTaker } from '@palimpsest/ro-snapshot';
 import { deleteBranchSnapshot } from '@palimpsest/rw-snapshot';
+import { demand, Violation } from '../compare.js';
 import type { History } from '../history.js';
 import type { Asked } from '../model/event.js';
 import type { Snapshot } from '../model/model.js';
-import { demand, Violation } from '../session.js';
 
 /** More than these of one volume or branch are deleted before another is made. */
 const SNAPSHOTS_MAX = 6;
@@ -16,6 +16,11 @@ export type Creation = Asked & { readonly kind: 'create-snapshot' };
 export async function createSnapshot(history: History, random: Random): Promise<void> {
   const space = history.space(random);
   if (isCrowded(history, space)) return deleteSnapshot(history, random);
+  await take(history, space);
+}
+
+/** Takes a snapshot of a volume or branch. */
+export async function take(history: History, space: string): Promise<void> {
   if (history.bursting) history.onSnapshots(space, 'uncertain');
   const event: Creation = { kind: 'create-snapshot', name: history.newName('s'), space };
   const { session, model } = history;
@@ -30,14 +35,21 @@ export async function createSnapshot(history: History, random: Random): Promise<
 
 /** Volumes and branches at one instant (B6, B7). */
 export async function createGroup(history: History, random: Random): Promise<void> {
+  const branches = history.branches().map(({ name }) => name);
+  const spaces = [...history.model.volumes, ...branches.filter(() => random.chance(0.7))];
+  await takeGroup(
+    history,
+    spaces.filter((space) => !isCrowded(history, space)),
+  );
+}
+
+/** Takes a snapshot of several at one instant. */
+export async function takeGroup(history: History, spaces: readonly string[]): Promise<void> {
   const { session, model } = history;
-  const takers = new Map<string, SnapshotTaker>();
-  for (const name of model.volumes) takers.set(name, session.volume(name));
-  for (const { name } of history.branches()) {
-    const branch = session.branch(name);
-    if (isTaker(branch) && random.chance(0.7)) takers.set(name, branch);
-  }
-  const chosen = [...takers].filter(([space]) => !isCrowded(history, space));
+  const chosen = spaces.flatMap((space): [string, SnapshotTaker][] => {
+    const taker = model.volumes.includes(space) ? session.volume(space) : session.branch(space);
+    return isTaker(taker) ? [[space, taker]] : [];
+  });
   if (chosen.length === 0) return;
   const together = history.ids.next++;
   const events = chosen.map(([space]): Creation => {
@@ -73,7 +85,11 @@ export async function deleteSnapshot(history: History, random: Random): Promise<
   if (random.chance(0.15)) return deleteNeeded(history, random.pick(all));
   const free = all.filter(isFree);
   if (free.length === 0) return;
-  const { name, parent } = random.pick(free);
+  await drop(history, random.pick(free));
+}
+
+/** Deletes a snapshot that nothing stands on. */
+export async function drop(history: History, { name, parent }: Snapshot): Promise<void> {
   history.onSnapshots(parent, 'uncertain');
   await history.tell({ kind: 'delete-snapshot', name }, () => remove(history, name));
 }
@@ -87,7 +103,8 @@ async function deleteNeeded(history: History, { name }: Snapshot): Promise<void>
     if (isStorageError(error, 'ERR_IN_USE')) return;
     throw error;
   }
-  throw new Violation(`Q4: ${name} was deleted, and something stands on it`);
+  const dependants = history.model.dependants(name).join(', ') || 'a restore';
+  throw new Violation(`Q4: ${name} was deleted, and ${dependants} stood on it`);
 }
 
 async function remove(history: History, name: string): Promise<void> {
@@ -97,7 +114,7 @@ async function remove(history: History, name: string): Promise<void> {
 }
 
 /** A branch, another state or a restore stands on it. */
-function isNeeded(history: History, name: string): boolean {
+export function isNeeded(history: History, name: string): boolean {
   if (history.model.dependants(name).length > 0) return true;
   return history.model.volumes.some((volume) => history.session.needed(volume).includes(name));
 }
