@@ -3,6 +3,7 @@
  * by name and nothing else of them.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
+import type { MetaContext } from './meta-contexts.js';
 
 /** A device opened for one client, or one look at it. */
 export interface NbdExport {
@@ -13,6 +14,8 @@ export interface NbdExport {
   readonly device: BlockDevice;
   /** A line for people. */
   readonly description?: string;
+  /** What clients may ask about ranges, beside `base:allocation`, which every device has. */
+  readonly contexts?: readonly MetaContext[];
   /** Called exactly once per open, when no request is under way any more. */
   release(): Promise<void>;
 }

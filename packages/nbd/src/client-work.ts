@@ -7,6 +7,7 @@ import { COMMAND_FLAG, type Cookie } from '@palimpsest/nbd-codec';
 import type { Logger } from './catalog.js';
 import type { DeviceGate } from './device-gate.js';
 import type { NbdLimits } from './limits.js';
+import type { AgreedContext } from './meta-contexts.js';
 import type { Replies } from './replies.js';
 import type { Arena } from './slabs.js';
 
@@ -17,8 +18,8 @@ export interface Agreement {
   /** Bytes, as told to the client. */
   readonly size: number;
   readonly structured: boolean;
-  /** The id of `base:allocation` when it was chosen. */
-  readonly allocationContext: number | undefined;
+  /** The metadata contexts that were chosen. */
+  readonly contexts: readonly AgreedContext[];
 }
 
 /** See the header of this file. */

@@ -6,5 +6,6 @@
 export type { ClientInfo, ExportCatalog, Logger, NbdExport, Timers } from './catalog.js';
 export type { NbdLimits } from './limits.js';
 export { ANNOUNCED_PAYLOAD, DEFAULT_LIMITS } from './limits.js';
+export type { MetaContext } from './meta-contexts.js';
 export type { NbdServer, NbdServerOptions } from './server.js';
 export { createNbdServer } from './server.js';

@@ -11,7 +11,7 @@ import {
   NBD_ERROR,
   type RequestHeader,
 } from '@palimpsest/nbd-codec';
-import { allocationStatus } from './block-status.js';
+import { extentsAllowed, rangeStatus } from './block-status.js';
 import { type ClientWork, flushThenSucceed, isFua, REFUSED_TEXT } from './client-work.js';
 import type { Replies } from './replies.js';
 import { PIECE } from './slabs.js';
@@ -80,7 +80,7 @@ export class RangeRequests {
     }
     if (type !== COMMAND.blockStatus) return 0;
     // An answer must have at least one extent, which an empty range cannot give.
-    const answerable = this.#work.agreed.allocationContext !== undefined && length > 0;
+    const answerable = this.#work.agreed.contexts.length > 0 && length > 0;
     return answerable ? 0 : NBD_ERROR.einval;
   }
 
@@ -131,11 +131,20 @@ export class RangeRequests {
 
   async #blockStatus(request: RequestHeader, charge: number): Promise<void> {
     const { offset, length, flags } = request;
-    const range = { offset, length, one: (flags & REQ_ONE) !== 0 };
+    const { contexts } = this.#work.agreed;
+    const { blockSize } = this.#device;
+    const maxExtents = extentsAllowed(contexts.length, (flags & REQ_ONE) !== 0);
+    const range = { offset, length, blockSize, maxExtents };
+    const chunks: Uint8Array[] = [];
     try {
-      const extents = await allocationStatus(this.#device, range, () => this.#work.closed);
-      const context = this.#work.agreed.allocationContext ?? 0;
-      this.#replies.bytes(encodeBlockStatusChunk(request, true, context, extents), charge);
+      for (const { id, context } of contexts) {
+        const extents = await rangeStatus(context, range, () => this.#work.closed);
+        if (this.#work.closed) break;
+        const last = chunks.length === contexts.length - 1;
+        chunks.push(encodeBlockStatusChunk(request, last, id, extents));
+      }
+      // Nothing leaves before all is known: errors never follow half an answer.
+      this.#replies.bytes(Buffer.concat(chunks), charge);
     } catch (error) {
       this.#replies.fail(request, charge, error);
     }

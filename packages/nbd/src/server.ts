@@ -3,8 +3,11 @@
  * itself; whoever accepts connections hands them in.
  *   V1  One client's misbehaviour, however odd, ends at most that client.
  *   V2  `close` ends within the grace period, whatever clients and devices do.
+ *   V3  When `endSessions` resolves, nobody who had the export open, or was about to, has it open
+ *       still. Who comes later is a new client.
  */
 import type { Duplex } from 'node:stream';
+import { StorageError } from '@palimpsest/block-device';
 import { Budget } from './budget.js';
 import {
   type ClientInfo,
@@ -41,11 +44,17 @@ export interface NbdServer {
   /** The clients that have chosen an export, in the order of arrival. */
   clients(): readonly ClientInfo[];
   /**
-   * Ends all sessions of an export: new requests get ESHUTDOWN, those under way are finished and
-   * flushed. Resolves with their number when all have released the export, or were ended by force
-   * after the grace period.
+   * Ends the sessions of exports: new requests get ESHUTDOWN, those under way finish or fail, what
+   * was written is flushed, the connection is closed. Clients that are about to open one are refused
+   * with ERR_SHUTDOWN. After the grace period connections are cut. Resolves with the number of
+   * clients when all have released the export (V3); clients may come back to the same name at once.
+   * Do not wait for it where the catalog's `open` or `release` wait for the same turn.
+   * @param which the name, as clients ask for it, or which names
+   * @param reason what clients are told, as far as their requests have room for it
+   * @throws {StorageError} ERR_BUSY when some still hold it after twice the grace period, because the
+   * device does not finish their requests.
    */
-  disconnect(exportName: string): Promise<number>;
+  endSessions(which: string | ((exportName: string) => boolean), reason: string): Promise<number>;
   /** Ends all sessions in the same way and refuses new ones. Resolves within the grace period. */
   close(): Promise<void>;
 }
@@ -116,10 +125,28 @@ class Server implements NbdServer {
     return clients;
   }
 
-  async disconnect(exportName: string): Promise<number> {
-    const sessions = this.#of(exportName);
-    await this.#end(sessions);
-    return sessions.length;
+  async endSessions(
+    which: string | ((exportName: string) => boolean),
+    reason: string,
+  ): Promise<number> {
+    const matches = typeof which === 'string' ? (name: string) => name === which : which;
+    const sessions: Session[] = [];
+    const leaving: Promise<void>[] = [];
+    let count = 0;
+    for (const session of this.#sessions) {
+      const leaves = session.leave(matches, reason);
+      if (leaves === undefined) continue;
+      sessions.push(session);
+      leaving.push(leaves.left);
+      if (leaves.counts) count += 1;
+    }
+    const left = Promise.all(leaving);
+    if ((await this.#within(left, sessions)) || (await this.#within(left, []))) return count;
+    throw new StorageError(
+      'ERR_BUSY',
+      `of ${count} clients some have requests under way that the device has not finished in ` +
+        `${2 * this.#host.limits.graceMs} ms; their connections are cut; try again`,
+    );
   }
 
   close(): Promise<void> {
@@ -130,28 +157,32 @@ class Server implements NbdServer {
   async #close(): Promise<void> {
     for (const grant of this.#waiting) grant(false);
     this.#waiting.clear();
-    await this.#end([...this.#sessions]);
+    const sessions = [...this.#sessions];
+    for (const session of sessions) session.shutDown('the server is shutting down');
+    await this.#within(Promise.all(sessions.map((session) => session.done)), sessions);
   }
 
   #of(exportName: string): Session[] {
     return [...this.#sessions].filter((session) => session.exportName === exportName);
   }
 
-  /** Ends sessions in order, and by force those that take longer than the grace period. */
-  async #end(sessions: readonly Session[]): Promise<void> {
+  /** Waits for the end of `sessions`; cuts them off after the grace period. False when that is late. */
+  async #within(ended: Promise<unknown>, sessions: readonly Session[]): Promise<boolean> {
     const { timers, limits, logger } = this.#host;
     let timer: unknown;
-    const late = new Promise<void>((resolve) => {
+    const late = new Promise<boolean>((resolve) => {
       timer = timers.set(() => {
-        logger.warn('sessions had to be ended by force', { count: sessions.length });
+        if (sessions.length > 0) {
+          logger.warn('sessions had to be ended by force', { count: sessions.length });
+        }
         for (const session of sessions) session.destroy();
         // One turn for those that only had to lose their stream; V2 waits for nobody else.
-        setImmediate(() => setImmediate(resolve));
+        setImmediate(() => setImmediate(() => resolve(false)));
       }, limits.graceMs);
     });
-    for (const session of sessions) session.shutDown();
-    await Promise.race([Promise.all(sessions.map((session) => session.done)), late]);
+    const inTime = await Promise.race([ended.then(() => true), late]);
     timers.clear(timer);
+    return inTime;
   }
 
   /** Waits until one more handshake may begin. False when the stream has gone, or the server. */

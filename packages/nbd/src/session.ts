@@ -6,6 +6,8 @@
  *       exactly once, after the last request on it has ended.
  *   N3  Whatever a client sends, `run` resolves; it never rejects.
  *   N4  An export that may not be opened looks like one that does not exist.
+ *   N5  Who asks to end an export's sessions also ends those that are about to open it: between the
+ *       question to the catalog and the answer to the client nobody slips through.
  */
 import type { Duplex } from 'node:stream';
 import {
@@ -22,6 +24,7 @@ import {
   encodeServer,
   HANDSHAKE_FLAG,
   INFO,
+  type InfoRequest,
   LENGTH,
   OPTION,
   OPTION_REPLY,
@@ -30,10 +33,16 @@ import {
 } from '@palimpsest/nbd-codec';
 import type { ExportCatalog, NbdExport, Timers } from './catalog.js';
 import { ANNOUNCED_PAYLOAD } from './limits.js';
+import {
+  type AgreedContext,
+  agreedContexts,
+  allocationContext,
+  type MetaContext,
+  namesChosen,
+  namesListed,
+} from './meta-contexts.js';
 import { type Shared, Transmission } from './transmission.js';
 
-const ALLOCATION_CONTEXT = 'base:allocation';
-const ALLOCATION_ID = 1;
 const FLAGS = TRANSMISSION_FLAG;
 
 /** What the server lends a session. */
@@ -45,6 +54,25 @@ export interface SessionHost extends Shared {
   sessionsOf(exportName: string): number;
   /** The handshake is over, well or not: its place is free for the next client. */
   handshakeOver(session: Session): void;
+}
+
+/** What the session asks the catalog for while it answers an option. */
+interface Asked {
+  readonly name: string;
+  /** GO or EXPORT_NAME, and not just a question. */
+  readonly toTransmit: boolean;
+  /** Set when the export's sessions are being ended. */
+  refusal: string | undefined;
+  /** Resolves when the option is answered and nothing is open any more for it. */
+  readonly answered: Promise<void>;
+}
+
+/** A session on its way out of an export. */
+export interface Leaving {
+  /** Resolves when it has released the export. */
+  readonly left: Promise<void>;
+  /** A client is ended, and not just a question answered. */
+  readonly counts: boolean;
 }
 
 /** See the header of this file. */
@@ -63,10 +91,12 @@ export class Session {
   #answering = false;
   #noZeroes = false;
   #structured = false;
-  #contexts: { readonly name: string; readonly allocation: boolean } | undefined;
+  #contexts: { readonly name: string; readonly chosen: readonly string[] } | undefined;
+  /** What the option that is being answered asks the catalog for. */
+  #asked: Asked | undefined;
   #options = 0;
   #allowance: number;
-  #shuttingDown = false;
+  #shuttingDown: string | undefined;
   #closed = false;
   #opened: NbdExport | undefined;
   #transmission: Transmission | undefined;
@@ -113,10 +143,27 @@ export class Session {
   }
 
   /** Ends the session in order: what is under way is finished and flushed, what is new refused. */
-  shutDown(): void {
-    this.#shuttingDown = true;
-    if (this.#transmission !== undefined) this.#transmission.drain();
+  shutDown(reason: string): void {
+    this.#shuttingDown = reason;
+    if (this.#transmission !== undefined) this.#transmission.drain(reason);
     else if (!this.#answering) this.destroy();
+  }
+
+  /**
+   * Ends what the session has to do with an export (N5): a transmission in order, a GO with a
+   * refusal. A question about it is answered first. Undefined when it has nothing to do with it.
+   */
+  leave(matches: (exportName: string) => boolean, reason: string): Leaving | undefined {
+    const { exportName } = this;
+    if (exportName !== undefined && matches(exportName)) {
+      this.shutDown(reason);
+      return { left: this.done, counts: true };
+    }
+    const asked = this.#asked;
+    if (asked === undefined || !matches(asked.name)) return undefined;
+    asked.refusal = reason;
+    const left = Promise.race([asked.answered, this.done]);
+    return { left, counts: asked.toTransmit };
   }
 
   /** Ends the connection at once. */
@@ -203,7 +250,7 @@ export class Session {
     }
     this.#answering = false;
     if (this.#closed && this.#transmission === undefined) await this.#release();
-    else if (this.#shuttingDown) this.shutDown();
+    else if (this.#shuttingDown !== undefined) this.shutDown(this.#shuttingDown);
     this.#stream.resume();
   }
 
@@ -221,7 +268,7 @@ export class Session {
       throw new ProtocolError('ERR_LIMIT', `more than ${this.#allowance} options`);
     }
     const { option } = message;
-    if (this.#shuttingDown && option !== OPTION.abort) {
+    if (this.#shuttingDown !== undefined && option !== OPTION.abort) {
       if (option === OPTION.exportName) this.#stream.destroy();
       else this.#reply(option, OPTION_REPLY.errShutdown, 'the server is shutting down');
       return;
@@ -271,14 +318,20 @@ export class Session {
     // This option has no way to say no but to hang up.
     if (data.length > LENGTH.string) throw new ProtocolError('ERR_LIMIT', 'a name is too long');
     const name = decodeText(data);
-    const opened = this.#refusalFor(name) ? undefined : await this.#open(name);
-    if (opened === undefined) {
+    if (this.#refusalFor(name)) {
       this.#stream.destroy();
       return;
     }
-    const { size } = opened.device;
-    this.#send(encodeExportNameReply(size, this.#flagsOf(opened), this.#noZeroes));
-    await this.#transmit(name, opened);
+    await this.#opening(name, true, async (opened, asked) => {
+      const contexts = opened === undefined ? undefined : this.#agreed(name, opened);
+      if (opened === undefined || contexts === undefined || asked.refusal !== undefined) {
+        this.#stream.destroy();
+        return false;
+      }
+      const { size } = opened.device;
+      this.#send(encodeExportNameReply(size, this.#flagsOf(opened), this.#noZeroes));
+      return this.#transmit(name, opened, contexts);
+    });
   }
 
   async #list(data: Uint8Array): Promise<void> {
@@ -302,16 +355,36 @@ export class Session {
   async #infoOrGo(option: number, data: Uint8Array): Promise<void> {
     const request = this.#decode(option, () => decodeInfoRequest(data));
     if (request === undefined) return;
-    const { name, kinds } = request;
+    const { name } = request;
     if (option === OPTION.go && this.#refusalFor(name)) {
       this.#reply(option, OPTION_REPLY.errPolicy, 'the export has too many clients');
       return;
     }
-    const opened = await this.#open(name);
-    if (opened === undefined) {
-      this.#reply(option, OPTION_REPLY.errUnknown, 'there is no such export');
-      return;
-    }
+    await this.#opening(name, option === OPTION.go, async (opened, asked) => {
+      if (opened === undefined) {
+        this.#reply(option, OPTION_REPLY.errUnknown, NO_EXPORT);
+        return false;
+      }
+      if (option === OPTION.info) {
+        this.#tell(option, request, opened);
+        return false;
+      }
+      if (asked.refusal !== undefined) {
+        this.#reply(option, OPTION_REPLY.errShutdown, asked.refusal);
+        return false;
+      }
+      const contexts = this.#agreed(name, opened);
+      if (contexts === undefined) {
+        this.#reply(option, OPTION_REPLY.errUnknown, CONTEXT_GONE);
+        return false;
+      }
+      this.#tell(option, request, opened);
+      return this.#transmit(name, opened, contexts);
+    });
+  }
+
+  /** Answers INFO and GO. */
+  #tell(option: number, { name, kinds }: InfoRequest, opened: NbdExport): void {
     const { device, description } = opened;
     const info = (about: Parameters<typeof encodeInfo>[0]) =>
       this.#reply(option, OPTION_REPLY.info, encodeInfo(about));
@@ -323,8 +396,6 @@ export class Session {
     const preferred = Math.max(512, device.blockSize);
     info({ kind: 'blockSize', minimum: 1, preferred, maximum: ANNOUNCED_PAYLOAD });
     this.#reply(option, OPTION_REPLY.ack);
-    if (option === OPTION.go) await this.#transmit(name, opened);
-    else await this.#releaseExport(opened);
   }
 
   async #metaContext(option: number, data: Uint8Array): Promise<void> {
@@ -339,20 +410,27 @@ export class Session {
       return;
     }
     const { name, queries } = request;
-    const opened = await this.#open(name);
-    if (opened === undefined) {
-      this.#reply(option, OPTION_REPLY.errUnknown, 'there is no such export');
-      return;
-    }
-    await this.#releaseExport(opened);
-    const wildcard = !set && (queries.length === 0 || queries.includes('base:'));
-    const allocation = wildcard || queries.includes(ALLOCATION_CONTEXT);
-    if (allocation) {
-      const id = set ? ALLOCATION_ID : 0;
-      this.#reply(option, OPTION_REPLY.metaContext, encodeMetaContext(id, ALLOCATION_CONTEXT));
-    }
-    if (set) this.#contexts = { name, allocation };
-    this.#reply(option, OPTION_REPLY.ack);
+    await this.#opening(name, false, async (opened) => {
+      if (opened === undefined) {
+        this.#reply(option, OPTION_REPLY.errUnknown, NO_EXPORT);
+        return false;
+      }
+      const offer = offerOf(opened);
+      const names = set ? namesChosen(offer, queries) : namesListed(offer, queries);
+      const replies = names.map((context, index) => {
+        const data = encodeMetaContext(set ? index + 1 : 0, context); // X2
+        return encodeOptionReply(option, OPTION_REPLY.metaContext, data);
+      });
+      if (set) this.#contexts = { name, chosen: names };
+      this.#send(Buffer.concat([...replies, encodeOptionReply(option, OPTION_REPLY.ack)]));
+      return false;
+    });
+  }
+
+  /** The contexts chosen for `name`, as this opening of it has them; undefined: one is gone (X3). */
+  #agreed(name: string, opened: NbdExport): readonly AgreedContext[] | undefined {
+    const chosen = this.#contexts?.name === name ? this.#contexts.chosen : [];
+    return agreedContexts(offerOf(opened), chosen);
   }
 
   /** Decodes an option's data; what is not well formed is answered here. */
@@ -371,8 +449,33 @@ export class Session {
     return this.#host.sessionsOf(name) >= this.#host.limits.maxPerExport;
   }
 
-  #open(name: string): Promise<NbdExport | undefined> {
-    return this.#attempt(() => this.#host.catalog.open(name));
+  /**
+   * Opens an export and does what is to be done with it. What `work` does not keep, by answering
+   * true, is released (N2); meanwhile `leave` knows of it (N5).
+   */
+  async #opening(
+    name: string,
+    toTransmit: boolean,
+    work: (opened: NbdExport | undefined, asked: Asked) => Promise<boolean>,
+  ): Promise<void> {
+    let answered = () => {};
+    const asked: Asked = {
+      name,
+      toTransmit,
+      refusal: undefined,
+      answered: new Promise((resolve) => {
+        answered = resolve;
+      }),
+    };
+    this.#asked = asked;
+    try {
+      const opened = await this.#attempt(() => this.#host.catalog.open(name));
+      const kept = await work(opened, asked);
+      if (opened !== undefined && !kept) await this.#releaseExport(opened);
+    } finally {
+      this.#asked = undefined;
+      answered();
+    }
   }
 
   /** Asks the catalog; its failures are for the log, the client learns no more than "no" (N4). */
@@ -398,22 +501,23 @@ export class Session {
     );
   }
 
-  async #transmit(name: string, opened: NbdExport): Promise<void> {
-    if (this.#closed) {
-      await this.#releaseExport(opened);
-      return;
-    }
+  /** Begins the transmission. False, and the export not kept, when the stream is gone. */
+  async #transmit(
+    name: string,
+    opened: NbdExport,
+    contexts: readonly AgreedContext[],
+  ): Promise<boolean> {
+    if (this.#closed) return false;
     const { device } = opened;
     this.#phase = 'transmission';
     this.#opened = opened;
     this.exportName = name;
-    const chosen = this.#contexts?.name === name && this.#contexts.allocation;
     const agreed = {
       device,
       readOnly: device.readOnly,
       size: device.size,
       structured: this.#structured,
-      allocationContext: chosen ? ALLOCATION_ID : undefined,
+      contexts,
     };
     this.#transmission = new Transmission(this.#stream, this.#host, agreed, () => {
       void this.#release();
@@ -423,7 +527,15 @@ export class Session {
     logger.info('a client has connected', { peer: this.peer, exportName: name });
     const rest = this.#decoder.rest();
     if (rest.length > 0) this.#transmission.receive(Buffer.from(rest.buffer, 0, rest.length));
+    return true;
   }
 }
 
+/** `base:allocation` first, then what the catalog adds. */
+function offerOf(opened: NbdExport): readonly MetaContext[] {
+  return [allocationContext(opened.device), ...(opened.contexts ?? [])];
+}
+
 const NO_DATA = 'the option takes no data';
+const NO_EXPORT = 'there is no such export';
+const CONTEXT_GONE = 'a metadata context that was chosen is gone: list and choose again';

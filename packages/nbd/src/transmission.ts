@@ -81,6 +81,7 @@ export class Transmission implements ClientWork {
   #stopped = false;
   /** New requests are answered ESHUTDOWN. */
   #draining = false;
+  #reason = '';
   #finishing = false;
   /** The peer is still sending; to hang up now would lose it its last replies. */
   #lingering = false;
@@ -160,9 +161,13 @@ export class Transmission implements ClientWork {
     this.#settle();
   }
 
-  /** Answers ESHUTDOWN from now on, finishes what is under way, flushes, and ends the stream. */
-  drain(): void {
+  /**
+   * Answers ESHUTDOWN from now on, finishes what is under way, flushes, and ends the stream.
+   * @param reason what clients that take words are told
+   */
+  drain(reason: string): void {
     this.#draining = true;
+    this.#reason = reason;
     this.#settle();
   }
 
@@ -218,7 +223,7 @@ export class Transmission implements ClientWork {
     this.requests += 1;
     if (request.type === COMMAND.write) this.#writes.start(request, charge);
     else if (this.#draining) {
-      this.replies.refuse(request, charge, NBD_ERROR.eshutdown, CLOSING_TEXT);
+      this.replies.refuse(request, charge, NBD_ERROR.eshutdown, this.#reason);
     } else if (request.type === COMMAND.read) this.#reads.read(request, charge);
     else this.#ranges.take(request, charge);
     return !this.#stopped;
@@ -328,5 +333,3 @@ export class Transmission implements ClientWork {
     this.#stream.resume();
   }
 }
-
-const CLOSING_TEXT = 'the export is being closed';

@@ -208,7 +208,7 @@ test('close does not wait for a device that hangs, but the export is released af
   expect(fixture.leases()).toBe(0);
 });
 
-test('disconnect ends the clients of one export and tells how many', async () => {
+test('endSessions ends the clients of one export and tells how many', async () => {
   const fixture = serveMemory();
   const names = ['disk', 'disk', 'locked'];
   const clients = names.map(() => new TestClient(fixture.server, 'someone'));
@@ -220,7 +220,7 @@ test('disconnect ends the clients of one export and tells how many', async () =>
     { peer: 'someone', exportName: 'disk', requests: 0, bytesRead: 0, bytesWritten: 0 },
     { peer: 'someone', exportName: 'locked', requests: 0, bytesRead: 0, bytesWritten: 0 },
   ]);
-  expect(await fixture.server.disconnect('disk')).toBe(2);
+  expect(await fixture.server.endSessions('disk', 'the disk is swapped')).toBe(2);
   expect(fixture.leases()).toBe(1);
   expect(fixture.server.clients().map(({ exportName }) => exportName)).toEqual(['locked']);
   expect(await new TestClient(fixture.server).connect('disk')).toBe(1);

@@ -28,7 +28,7 @@ function transmit(delay: () => Promise<void> | undefined) {
   const budget = new Budget(DEFAULT_LIMITS.maxServerBytes);
   const pool = new SlabPool();
   const logger = { info() {}, warn() {}, error() {} };
-  const agreed = { readOnly: false, size: SIZE, structured: false, allocationContext: 1 };
+  const agreed = { readOnly: false, size: SIZE, structured: false, contexts: [] };
   const shared = { limits: DEFAULT_LIMITS, budget, pool, logger };
   const transmission = new Transmission(far, shared, { device: failing, ...agreed }, () => {});
   far.on('data', (chunk: Buffer) => transmission.receive(chunk));
