@@ -57,7 +57,8 @@ export class OwnBlocks implements Participant {
   async fill(batch: Batch): Promise<boolean> {
     for (const block of this.held.unfilled()) {
       if (!batch.hasRoom(OPERATIONS)) return true;
-      await this.#change(batch, block, 0);
+      const wait = this.#change(batch, block, 0);
+      if (wait !== undefined) await wait;
       const bytes = this.held.committing(block);
       if (bytes === null) batch.putZero(this.#space, block, LIVE);
       else {
@@ -123,21 +124,44 @@ export class OwnBlocks implements Participant {
     }
   }
 
-  /** E1: records in the batch what a block or span is now, or gives it back when nobody needs it. */
-  async #change(batch: Batch, block: number, level: number): Promise<void> {
+  /**
+   * E1: records in the batch what a block or span is now, or gives it back when nobody needs it. At
+   * once when the pages of the map that tell are in memory.
+   */
+  #change(batch: Batch, block: number, level: number): Promise<void> | undefined {
     const { youngest } = this;
+    const { map } = this.#save;
     const live = atLevel(level, LIVE);
-    const recorded = youngest > 0 ? atLevel(level, youngest) : live;
-    const first = await this.#find(block, recorded);
-    if (youngest > 0 && first === undefined) batch.putBeneath(this.#space, block, recorded);
-    else if (youngest > 0 && first?.version === live) {
-      batch.set(this.#space, block, { ...first, version: recorded });
-    } else {
-      const old = first?.version === live ? first : await this.#find(block, live);
-      if (old === undefined || old.address === 0) return;
-      batch.free(old.address);
-      this.#count(-1);
+    const first = map.lookUp(this.#space, block, youngest > 0 ? atLevel(level, youngest) : live);
+    if (first === MISS) return this.#changeSlowly(batch, block, level);
+    if (youngest > 0 && (first === undefined || first.version === live)) {
+      this.#record(batch, block, atLevel(level, youngest), first);
+      return undefined;
     }
+    const old =
+      first === undefined || first.version === live ? first : map.lookUp(this.#space, block, live);
+    if (old === MISS) return this.#changeSlowly(batch, block, level);
+    this.#giveBack(batch, old);
+    return undefined;
+  }
+
+  /** Nothing was put into the batch before the pages were found missing. */
+  async #changeSlowly(batch: Batch, block: number, level: number): Promise<void> {
+    for (let wait: Promise<void> | undefined = this.#save.map.fetch(); wait !== undefined; ) {
+      await wait;
+      wait = this.#change(batch, block, level);
+    }
+  }
+
+  #record(batch: Batch, block: number, version: number, entry: MapEntry | undefined): void {
+    if (entry === undefined) batch.putBeneath(this.#space, block, version);
+    else batch.set(this.#space, block, { ...entry, version });
+  }
+
+  #giveBack(batch: Batch, entry: MapEntry | undefined): void {
+    if (entry === undefined || entry.address === 0) return;
+    batch.free(entry.address);
+    this.#count(-1);
   }
 
   #find(block: number, version: number): MapEntry | undefined | Promise<MapEntry | undefined> {

@@ -214,7 +214,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'branch-keeps-old-blocks',
     bug: 'a rewritten branch block leaves its old place in use (leak)',
     file: 'packages/rw-snapshot/src/own-blocks.ts',
-    find: '      batch.free(old.address);',
+    find: '    batch.free(entry.address);\n    this.#count(-1);',
     replace: '',
     check: torture,
   },
