@@ -11,6 +11,17 @@ export type {
   StoreFiles,
   StoreLock,
 } from './environment.js';
+export type {
+  ByteRange,
+  DeletionGain,
+  ExchangeVerbs,
+  ExportOptions,
+  ImportInfo,
+  ImportOptions,
+  SpaceForecast,
+  SpaceInfo,
+  UnfinishedImport,
+} from './exchange-types.js';
 export type { CreateStoreOptions, OpenStoreOptions } from './open-store.js';
 export { createStore, openStore } from './open-store.js';
 export type { Labels } from './records.js';

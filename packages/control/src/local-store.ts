@@ -14,6 +14,7 @@ import * as edits from './edit-operations.js';
 import type { ControlEnvironment, StoreLock } from './environment.js';
 import * as flattening from './flatten-operations.js';
 import { createJobs } from './jobs.js';
+import { createExchange } from './exchange.js';
 import { branchInfos, describe, exportInfos, snapshotInfos, volumeInfo } from './listing.js';
 import { openDevice } from './open-device.js';
 import type { OpenStoreOptions } from './open-store.js';
@@ -26,6 +27,7 @@ import type { Store } from './store.js';
 import { createStoreIndex } from './store-index.js';
 import { sweep } from './sweep.js';
 import * as undoing from './undo.js';
+import { assertNoImport } from './unfinished-imports.js';
 import * as volumes from './volume-operations.js';
 import type { StoreEvent } from './work-types.js';
 
@@ -123,6 +125,7 @@ export async function createLocalStore(
   async function closeNow(): Promise<void> {
     stopCommits();
     stopSweeps();
+    exchange.stop();
     const steps = [
       () => jobs.stop(),
       () => shared.closeAll(),
@@ -140,7 +143,13 @@ export async function createLocalStore(
     await runAll(steps);
   }
 
+  const exchange = createExchange(context, {
+    change,
+    open: (reference) => store.openExport(reference),
+    createVolume: async (request) => remember(await volumes.createVolume(context, request)),
+  });
   const store: Store = {
+    ...exchange.verbs,
     directory,
     blockSize: save.blockSize,
     status() {
@@ -221,6 +230,7 @@ export async function createLocalStore(
       serial(async () => {
         assertOpen();
         const found = find(index, text, environment.now());
+        if (found.kind === 'volume') assertNoImport(found.volume);
         const { reference } = found;
         const share = await shared.acquire(reference, () => openDevice(context, reference));
         return { reference, description: describe(context, found), ...share };

@@ -18,6 +18,7 @@ import type {
   RefreshedSnapshot,
   SnapshotInfo,
 } from './store-types.js';
+import { assertNoImport } from './unfinished-imports.js';
 
 /** Bytes of a snapshot's identity: no two snapshots have the same. */
 const IDENTITY_BYTES = 16;
@@ -129,6 +130,7 @@ export async function refreshSnapshot(
 /** What a snapshot can be taken of. */
 export async function takerOf(context: StoreContext, target: FoundTarget): Promise<SnapshotTaker> {
   if (target.kind === 'branch') return branchTaker(context.save, target.branch.id);
+  assertNoImport(target.volume);
   const { production } = await context.attached.attach(target.volume);
   return production;
 }

@@ -18,6 +18,7 @@
  */
 import type { VerifyReport } from '@palimpsest/save-volume';
 import type { Details } from './details.js';
+import type { ExchangeVerbs } from './exchange-types.js';
 import type { StoreSettings } from './settings.js';
 import type {
   Attribution,
@@ -41,7 +42,7 @@ import type {
 import type { JobInfo, OperationInfo, StoreEvent, UndoRequest } from './work-types.js';
 
 /** The store. Times are RFC 3339, sizes bytes; every method may throw ERR_CLOSED. */
-export interface Store extends AsyncDisposable {
+export interface Store extends AsyncDisposable, ExchangeVerbs {
   readonly directory: string;
   readonly blockSize: number;
   status(): StoreStatus;
