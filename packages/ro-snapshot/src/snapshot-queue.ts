@@ -191,25 +191,23 @@ export class SnapshotQueue {
   async #moveBlocks(level: number, snapshot: number, blocks: readonly number[]): Promise<void> {
     const save = this.#save;
     const version = atLevel(level, snapshot);
-    const steps: {
-      block: number;
-      keep: boolean;
-      entry: Awaited<ReturnType<SaveVolume['find']>>;
-    }[] = [];
-    // Looked up afresh for each step: a snapshot is never created between two existing ones.
+    // A snapshot is never created between two existing ones.
     const older = this.#records.findLast(({ id }) => id < snapshot)?.id;
     const heir = older === undefined ? undefined : atLevel(level, older);
-    for (const block of blocks) {
-      const entry = await save.find(this.#space, block, version);
-      const heard = heir === undefined ? undefined : await save.find(this.#space, block, heir);
-      steps.push({ block, entry, keep: heard?.version === version });
-    }
-    await save.transact((batch) => {
-      for (const { block, entry, keep } of steps) {
+    const isKept = async (block: number): Promise<boolean> => {
+      if (heir === undefined) return false;
+      return (await save.find(this.#space, block, heir))?.version === version;
+    };
+    for (const block of blocks) await isKept(block); // brings pages in while commits go on
+    await save.transact(async (batch) => {
+      // Looked up here: a flatten, or the end of a retired space, may have come in between.
+      for (const block of blocks) {
+        const entry = await save.find(this.#space, block, version);
         if (entry?.version !== version) continue;
         batch.remove(this.#space, block, version);
-        if (keep && heir !== undefined) batch.set(this.#space, block, { ...entry, version: heir });
-        else if (entry.address !== 0) batch.free(entry.address);
+        if (heir !== undefined && (await isKept(block))) {
+          batch.set(this.#space, block, { ...entry, version: heir });
+        } else if (entry.address !== 0) batch.free(entry.address);
       }
     }, GIVES_BACK);
   }

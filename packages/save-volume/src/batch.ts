@@ -28,6 +28,15 @@ export interface MapChange {
   readonly kind: number;
 }
 
+/** How much a batch has of each kind. */
+export interface BatchMark {
+  readonly newBlocks: number;
+  readonly changes: number;
+  readonly freed: number;
+  readonly objects: number;
+  readonly bodyBytes: number;
+}
+
 /** The checksum of a block's bytes, bound to whose they are. */
 export function blockChecksum(space: number, block: number, data: Uint8Array): number {
   return sumOf(data, identitySeed(space, block));
@@ -119,6 +128,31 @@ export class Batch {
     }
     this.#grow(operations);
     this.objects.push({ id, bytes });
+  }
+
+  /** True when entries of the map are changed, not only objects. */
+  get changesMap(): boolean {
+    return this.newBlocks.length + this.changes.length + this.freed.length > 0;
+  }
+
+  /** Where the batch is now; what comes after it can be taken back. */
+  mark(): BatchMark {
+    return {
+      newBlocks: this.newBlocks.length,
+      changes: this.changes.length,
+      freed: this.freed.length,
+      objects: this.objects.length,
+      bodyBytes: this.#bodyBytes,
+    };
+  }
+
+  /** Takes back all that came after `mark`. */
+  rollBack(mark: BatchMark): void {
+    this.newBlocks.length = mark.newBlocks;
+    this.changes.length = mark.changes;
+    this.freed.length = mark.freed;
+    this.objects.length = mark.objects;
+    this.#bodyBytes = mark.bodyBytes;
   }
 
   /** The record's body. `addresses` has a place for each new block, in order. */

@@ -16,6 +16,10 @@
  *       durable batch, which recovery finds. A refusal for want of space is not such a failure.
  *   C6  A batch is written only if a checkpoint has room for it afterwards: what would fill the store
  *       to its brim is refused before anything is touched, and so a checkpoint never is.
+ *   C7  A transaction that throws leaves nothing in the batch that it shares with others.
+ *   C8  What a transaction looks up in the map still holds when its changes are made: one that
+ *       changes the map is the last of its batch, since the next would not see those changes, and
+ *       might free or move again what this one did. Changed objects can be seen in the batch.
  *   C5  A checkpoint writes trees, lists and bit maps to free places, flushes, then writes the
  *       superblock to the other slot, flushes, and only then starts the journal anew (S1).
  */
@@ -1065,17 +1069,23 @@ export class SaveVolume implements AsyncDisposable {
   }
 }
 
-/** Lets tasks fill the batch while there is room; those that throw are rejected on their own. */
+/**
+ * Lets tasks fill the batch while there is room; those that throw are rejected on their own, and
+ * leave nothing in it (C7).
+ */
 async function takeTasks(tasks: Task[], batch: Batch): Promise<Task[]> {
   const taken: Task[] = [];
   while (tasks.length > 0 && (taken.length === 0 || batch.hasRoom(ROOM_FOR_TASK))) {
     // Those that may use what is kept for them do not share a batch with those that may not.
     if (taken.length > 0 && taken[0]?.givesBack !== tasks[0]?.givesBack) break;
+    if (batch.changesMap) break; // C8
     const task = tasks.shift() as Task;
+    const mark = batch.mark();
     try {
       await task.fill(batch);
       taken.push(task);
     } catch (error) {
+      batch.rollBack(mark);
       task.reject(error);
     }
   }
