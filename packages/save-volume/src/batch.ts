@@ -147,7 +147,7 @@ export class Batch {
   }
 
   /** Takes back all that came after `mark`. */
-  rollBack(mark: BatchMark): void {
+  takeBack(mark: BatchMark): void {
     this.newBlocks.length = mark.newBlocks;
     this.changes.length = mark.changes;
     this.freed.length = mark.freed;

@@ -1085,7 +1085,7 @@ async function takeTasks(tasks: Task[], batch: Batch): Promise<Task[]> {
       await task.fill(batch);
       taken.push(task);
     } catch (error) {
-      batch.rollBack(mark);
+      batch.takeBack(mark);
       task.reject(error);
     }
   }
