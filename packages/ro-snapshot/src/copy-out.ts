@@ -2,33 +2,59 @@
  * CopyOut: the part of a production volume that takes part in commits. It holds writes to blocks
  * that must be saved first, saves the old blocks, and only then overwrites them (US 6,934,822).
  *
- *   W1  Old bytes are read from the clone volume when a commit gathers them. Nothing can have
- *       changed them since the snapshot: every write to a block that is not saved is held here.
+ *   W1  Old bytes are read when a commit gathers them. Nothing can have changed them since the
+ *       snapshot: every write to a block that is not saved is held here.
  *   W2  `settle` runs only when old bytes and map entries are durable; only there is a held block
  *       written to the clone volume (I3).
  *   W3  A block whose bit is set is never saved again (I2); its held bytes are only written.
+ *   W5  A block that a restore has not done yet is held whatever its bit says, and counts as done
+ *       only when its new bytes are in the clone volume. Marks and the cursor of the copy-back go
+ *       into a batch only when a flush of the clone volume covers what they speak of (RS2).
  */
-import { type BlockDevice, isStorageError, together } from '@palimpsest/block-device';
-import { type Batch, HeldBlocks, type Participant, type SaveVolume } from '@palimpsest/save-volume';
+import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
+import {
+  type Batch,
+  encodeObject,
+  HeldBlocks,
+  type Participant,
+  type SaveVolume,
+} from '@palimpsest/save-volume';
+import { Arena, type BlockBytes, isZero, transferAll } from './arena.js';
+import type { RestoreLayers } from './restore-layers.js';
+import { DONE, type RestoreLayer, storedRestores } from './restore-records.js';
+import type { RestoreSpace } from './restore-space.js';
 import type { SavedBlocks } from './saved-blocks.js';
-
-/** Reads or writes of the clone volume in flight at once: enough to fill a disk's queue. */
-const IN_FLIGHT_MAX = 64;
-/** Bytes of one read or write of the clone volume at most. */
-const RUN_BYTES = 1 << 20;
+import { type SavedStates, ZEROS } from './saved-states.js';
 
 /**
  * Bytes of blocks gathered at a time, in memory that is used again: as much as a commit starts at by
  * default. Fresh memory for each block would cost more than reading it.
  */
 const ARENA_BYTES = 8 << 20;
+/** Marks put into one batch at most. */
+const MARKS_MAX = 4096;
+/** Blocks that are done and not marked at which the clone volume is flushed, so that they can be. */
+const UNMARKED_MAX = 16_384;
+/** Operations that the object of a restore takes in a batch, with room to spare. */
+const OBJECT_ROOM = 128;
 
-interface Run {
-  readonly first: number;
-  readonly bytes: Uint8Array;
+/** What a production volume's commits work with. */
+export interface CopyOutParts {
+  readonly save: SaveVolume;
+  readonly clone: BlockDevice;
+  /** The volume's id: its space in the block map. */
+  readonly volume: number;
+  readonly saved: SavedBlocks;
+  readonly layers: RestoreLayers;
+  readonly states: SavedStates;
+  /** Space set aside for restores. */
+  readonly space: RestoreSpace;
 }
 
-type Move = (bytes: Uint8Array, position: number) => Promise<void> | undefined;
+/** A block's old bytes to be read, and the version they are recorded at. */
+interface OldBlock extends BlockBytes {
+  readonly version: number;
+}
 
 /** See the file header. */
 export class CopyOut implements Participant {
@@ -41,18 +67,22 @@ export class CopyOut implements Participant {
   closed = false;
   /** Why the last cycle could not write to the clone volume; it is tried again by the next. */
   refusal: unknown;
-  readonly #save: SaveVolume;
-  readonly #clone: BlockDevice;
-  readonly #volume: number;
-  readonly #saved: SavedBlocks;
-  #arena: Uint8Array = new Uint8Array(0);
+  /** Up to where the top restore's blocks are done and flushed; goes with the next batch. */
+  nextCursor: { readonly layer: RestoreLayer; readonly block: number } | undefined;
+  /** Blocks whose old bytes were stored, and ones recorded as zeros, since the volume was opened. */
+  copiedOut = 0;
+  savedAsZero = 0;
+  readonly #parts: CopyOutParts;
+  readonly #arena: Arena;
+  /** Blocks in the batch that a restore has not done yet. */
+  #undone: number[] = [];
+  #marking: number[] = [];
+  #moving: CopyOut['nextCursor'];
 
-  constructor(save: SaveVolume, clone: BlockDevice, volume: number, saved: SavedBlocks) {
-    this.held = new HeldBlocks(save);
-    this.#save = save;
-    this.#clone = clone;
-    this.#volume = volume;
-    this.#saved = saved;
+  constructor(parts: CopyOutParts) {
+    this.held = new HeldBlocks(parts.save);
+    this.#parts = parts;
+    this.#arena = new Arena(parts.save.blockSize);
   }
 
   begin(): void {
@@ -61,45 +91,62 @@ export class CopyOut implements Participant {
 
   async fill(batch: Batch): Promise<boolean> {
     if (this.failure !== undefined) return false;
+    let more = this.#putMarks(batch);
     const unfilled = this.held.unfilled();
-    const unsaved: number[] = [];
+    const old: OldBlock[] = [];
+    let zeros = 0;
     let taken = 0;
-    for (const block of unfilled) {
-      if (taken >= this.#arenaBlocks) break;
-      if (this.youngest > 0) {
-        // Again if need be: a region may be dropped between its loading and here. A block taken for
-        // unsaved would be saved with what overwrote it.
-        while (this.#saved.has(block) === undefined) await this.#saved.load(block);
-        if (this.#saved.has(block) !== true) {
-          if (!batch.hasRoom(unsaved.length + 1)) break;
-          unsaved.push(block);
-        }
-      }
-      taken += 1;
-    }
     try {
-      const read: Move = (bytes, position) => this.#clone.readInto(bytes, position);
-      const runs = this.#runsOf(unsaved);
-      await transferAll(runs, this.#save.blockSize, read);
-      for (const run of runs) this.#putOld(batch, run);
+      for (const block of unfilled) {
+        if (taken >= ARENA_BYTES / this.#parts.save.blockSize) break;
+        const states = await this.#missing(block);
+        if (!batch.hasRoom(old.length + states.length)) break;
+        for (const { version, level } of states) {
+          if (level !== ZEROS) old.push({ block, level, version });
+          else {
+            batch.putZero(this.#parts.volume, block, version);
+            zeros += 1;
+          }
+        }
+        taken += 1;
+      }
+      await this.#putOld(batch, old);
     } catch (error) {
       // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
       this.#fail(error);
       return false;
     }
-    for (const block of unfilled.slice(0, taken)) this.held.fill(block);
-    return taken < unfilled.length;
+    this.savedAsZero += zeros;
+    const { layers } = this.#parts;
+    for (const block of unfilled.slice(0, taken)) {
+      this.held.fill(block);
+      // Loaded a moment ago, but many blocks may have driven the region out again.
+      if (!layers.none && (await this.#isPending(block))) this.#undone.push(block);
+    }
+    if (taken < unfilled.length) more = true;
+    return more;
   }
 
   async settle(): Promise<void> {
+    const { clone, layers, saved, space } = this.#parts;
+    this.#settleMarks();
     const { filled } = this.held;
+    const undone = this.#undone;
+    this.#undone = [];
     if (filled.length === 0) return;
-    for (const block of filled) this.#saved.add(block);
+    for (const block of filled) saved.add(block);
     try {
-      const write: Move = (bytes, position) => this.#clone.write(bytes, position);
-      await transferAll(this.#runsOf(filled, true), this.#save.blockSize, write);
+      const runs = this.#arena.runsOfHeld(filled, (block) => this.held.committing(block));
+      await transferAll(runs, ({ bytes, position, length }) =>
+        bytes === null ? clone.zero(position, length) : clone.write(bytes, position),
+      );
       this.refusal = undefined;
+      for (const block of undone) {
+        layers.settled(block); // W5
+        space.settled(block);
+      }
       this.held.settle();
+      if (layers.unmarked.size > UNMARKED_MAX) await this.flushed(() => clone.flush());
     } catch (error) {
       if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
       else this.#fail(error);
@@ -107,74 +154,106 @@ export class CopyOut implements Participant {
     }
   }
 
+  abandon(): void {
+    this.held.abandon();
+    this.#undone = [];
+    this.#marking = [];
+    this.#moving = undefined;
+  }
+
+  /** Flushes the clone volume by `flush`; what it covers may be marked as done from then on (RS2). */
+  async flushed(flush: () => Promise<void> | undefined): Promise<void> {
+    const { layers } = this.#parts;
+    const blocks = layers.none ? [] : layers.unmarkedNow();
+    await flush();
+    layers.cover(blocks);
+  }
+
   /** What is held can be read from now on, and that is all: others must not wait for it. */
   #fail(error: unknown): void {
     this.failure = error;
     this.held.forfeit();
+    this.#parts.space.forfeit();
   }
 
-  abandon(): void {
-    this.held.abandon();
+  /** The states of the block to be recorded before it changes. */
+  async #missing(block: number): Promise<readonly { version: number; level: number }[]> {
+    const { layers, saved, states } = this.#parts;
+    if (this.youngest === 0) return [];
+    if (layers.none || !(await this.#isPending(block))) {
+      // Again if need be: a region may be dropped between its loading and here. A block taken for
+      // unsaved would be saved with what overwrote it.
+      while (saved.has(block) === undefined) await saved.load(block);
+      if (saved.has(block) === true) return []; // W3
+      if (states.simple) return [{ version: this.youngest, level: 0 }];
+    }
+    return states.missing(block);
   }
 
-  #putOld(batch: Batch, run: Run): void {
-    const { blockSize } = this.#save;
-    for (let at = 0; at < run.bytes.length; at += blockSize) {
-      const old = run.bytes.subarray(at, at + blockSize);
-      const block = run.first + at / blockSize;
+  async #isPending(block: number): Promise<boolean> {
+    const { layers } = this.#parts;
+    for (;;) {
+      const pending = layers.isPending(block);
+      if (pending !== undefined) return pending;
+      await layers.load(block);
+    }
+  }
+
+  async #putOld(batch: Batch, old: OldBlock[]): Promise<void> {
+    const { save, clone, layers, volume } = this.#parts;
+    const { blockSize } = save;
+    old.sort((a, b) => a.level - b.level || a.block - b.block);
+    await transferAll(this.#arena.runsToRead(old), ({ level, bytes, position }) =>
+      level === 0
+        ? clone.readInto(bytes as Uint8Array, position)
+        : layers.readSource(level, bytes as Uint8Array, position),
+    );
+    for (const [index, { block, version }] of old.entries()) {
+      const bytes = this.#arena.slot(index, blockSize);
       // Zeros are recorded, not copied: a volume that was never written costs no space.
-      if (isZero(old)) batch.putZero(this.#volume, block, this.youngest);
-      else batch.put(this.#volume, block, this.youngest, old);
+      if (isZero(bytes)) {
+        batch.putZero(volume, block, version);
+        this.savedAsZero += 1;
+      } else {
+        batch.put(volume, block, version, bytes);
+        this.copiedOut += 1;
+      }
     }
   }
 
-  get #arenaBlocks(): number {
-    return ARENA_BYTES / this.#save.blockSize;
-  }
-
-  /** Neighbours as one run each, with memory for their bytes: what is held of them, or room for it. */
-  #runsOf(blocks: readonly number[], held = false): Run[] {
-    const { blockSize } = this.#save;
-    const needed = blocks.length * blockSize;
-    if (this.#arena.length < needed) this.#arena = new Uint8Array(needed);
-    const runs: Run[] = [];
-    for (let index = 0; index < blocks.length; ) {
-      const first = blocks[index] as number;
-      let count = 1;
-      while (blocks[index + count] === first + count && count * blockSize < RUN_BYTES) count += 1;
-      const at = index * blockSize;
-      const single = held && count === 1 ? this.held.committing(first) : null;
-      const bytes = single ?? this.#arena.subarray(at, at + count * blockSize);
-      if (held && single === null) {
-        for (let offset = 0; offset < count; offset += 1) {
-          const part = this.held.committing(first + offset);
-          if (part === null) bytes.fill(0, offset * blockSize, (offset + 1) * blockSize);
-          else bytes.set(part, offset * blockSize);
-        }
+  /** Puts marks and the cursor into the batch; tells whether more marks are left. */
+  #putMarks(batch: Batch): boolean {
+    const { layers, save, volume } = this.#parts;
+    const { top } = layers;
+    if (top === undefined) return false;
+    const { nextCursor } = this;
+    if (nextCursor !== undefined && nextCursor.layer === top && batch.hasRoom(OBJECT_ROOM)) {
+      const stored = storedRestores(save, volume).find(({ id }) => id === top.id);
+      if (stored !== undefined) {
+        const { layer, block } = nextCursor;
+        batch.object(top.id, encodeObject({ ...stored.object, cursor: block, done: layer.done }));
+        this.#moving = nextCursor;
       }
-      runs.push({ first, bytes });
-      index += count;
     }
-    return runs;
+    const beyond = this.#moving?.block ?? top.cursor;
+    for (const block of layers.markable(MARKS_MAX)) {
+      if (block < beyond) continue;
+      if (!batch.hasRoom(OBJECT_ROOM)) return true;
+      batch.putZero(top.id, block, DONE);
+      this.#marking.push(block);
+    }
+    return this.#marking.length >= MARKS_MAX;
+  }
+
+  #settleMarks(): void {
+    const { layers } = this.#parts;
+    layers.marked(this.#marking);
+    this.#marking = [];
+    const moved = this.#moving;
+    if (moved === undefined) return;
+    this.#moving = undefined;
+    if (this.nextCursor === moved) this.nextCursor = undefined;
+    moved.layer.cursor = moved.block;
+    layers.marked([...layers.unmarked].filter((block) => block < moved.block));
   }
 }
-
-/** Reads or writes runs of the clone volume, several at a time. */
-async function transferAll(runs: readonly Run[], blockSize: number, move: Move): Promise<void> {
-  for (let from = 0; from < runs.length; from += IN_FLIGHT_MAX) {
-    await together((waits) => {
-      for (const { first, bytes } of runs.slice(from, from + IN_FLIGHT_MAX)) {
-        const completion = move(bytes, first * blockSize);
-        if (completion !== undefined) waits.push(completion);
-      }
-    });
-  }
-}
-
-/** Tells whether all bytes are zero; most blocks that are not say so in their first byte. */
-function isZero(bytes: Uint8Array): boolean {
-  if (bytes[0] !== 0) return false;
-  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
-}
-
-const ZEROS = new Uint8Array(65_536);
