@@ -51,8 +51,8 @@ export interface CopyOutParts {
   readonly space: RestoreSpace;
 }
 
-/** A block's old bytes to be read, and the version they are recorded at. */
-interface OldBlock extends BlockBytes {
+/** A block's state to be recorded, and the version it is recorded at. */
+interface MissingBlock extends BlockBytes {
   readonly version: number;
 }
 
@@ -93,30 +93,29 @@ export class CopyOut implements Participant {
     if (this.failure !== undefined) return false;
     let more = this.#putMarks(batch);
     const unfilled = this.held.unfilled();
-    const old: OldBlock[] = [];
-    let zeros = 0;
+    const old: MissingBlock[] = [];
+    const zeros: MissingBlock[] = [];
     let taken = 0;
     try {
       for (const block of unfilled) {
         if (taken >= ARENA_BYTES / this.#parts.save.blockSize) break;
         const states = await this.#missing(block);
-        if (!batch.hasRoom(old.length + states.length)) break;
-        for (const { version, level } of states) {
-          if (level !== ZEROS) old.push({ block, level, version });
-          else {
-            batch.putZero(this.#parts.volume, block, version);
-            zeros += 1;
-          }
+        if (!batch.hasRoom(old.length + zeros.length + states.length)) break;
+        for (const state of states) {
+          (state.level === ZEROS ? zeros : old).push({ block, ...state });
         }
         taken += 1;
       }
       await this.#putOld(batch, old);
+      for (const { block, version } of zeros) {
+        batch.putZero(this.#parts.volume, block, version);
+      }
+      this.savedAsZero += zeros.length;
     } catch (error) {
       // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
       this.#fail(error);
       return false;
     }
-    this.savedAsZero += zeros;
     const { layers } = this.#parts;
     for (const block of unfilled.slice(0, taken)) {
       this.held.fill(block);
@@ -199,7 +198,7 @@ export class CopyOut implements Participant {
     }
   }
 
-  async #putOld(batch: Batch, old: OldBlock[]): Promise<void> {
+  async #putOld(batch: Batch, old: MissingBlock[]): Promise<void> {
     const { save, clone, layers, volume } = this.#parts;
     const { blockSize } = save;
     old.sort((a, b) => a.level - b.level || a.block - b.block);

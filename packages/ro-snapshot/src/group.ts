@@ -11,11 +11,15 @@ import { StorageError } from '@palimpsest/block-device';
 import type { Attributes, Batch, SaveVolume } from '@palimpsest/save-volume';
 import type { SnapshotRecord } from './records.js';
 import type { Alongside } from './snapshot-queue.js';
+import type { BlockRun } from './unused-spans.js';
 
 /** Something at rest, about to have its snapshot taken. */
 export interface StoppedTaker {
-  /** Everything that was answered is durable when it resolves. */
-  drain(): Promise<void>;
+  /**
+   * Everything that was answered is durable when it resolves. `unused` are runs of blocks that hold
+   * nothing worth keeping; one who has no use for the hint ignores it.
+   */
+  drain(unused?: Iterable<BlockRun>): Promise<void>;
   /** Puts the snapshot into the batch of the commit that makes it exist. */
   add(batch: Batch, attributes: Attributes): SnapshotRecord;
   /** That commit is durable: changes from now on are changes after the snapshot. */
@@ -35,6 +39,8 @@ export interface SnapshotTaker {
 export interface GroupMember {
   readonly taker: SnapshotTaker;
   readonly attributes: Attributes;
+  /** Runs of its blocks that hold nothing worth keeping. */
+  readonly unused?: Iterable<BlockRun>;
 }
 
 /**
@@ -51,7 +57,7 @@ export async function createSnapshots(
   const inOrder = [...members].sort((a, b) => a.taker.id - b.taker.id); // G2
   const records = new Map<GroupMember, SnapshotRecord>();
   await stopAll(inOrder, [], async (stopped) => {
-    await Promise.all(stopped.map((each) => each.drain()));
+    await Promise.all(stopped.map((each, index) => each.drain(inOrder[index]?.unused)));
     await save.transact((batch) => {
       for (const [index, member] of inOrder.entries()) {
         const record = (stopped[index] as StoppedTaker).add(batch, member.attributes);

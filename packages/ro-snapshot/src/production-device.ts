@@ -5,8 +5,13 @@
  *   P1  A write to a block goes to the clone volume directly only when the block is saved (or there
  *       is no snapshot) and none of its bytes are held. Else it is held.
  *   P2  Reads see held bytes first, the clone volume otherwise.
+ *       While a restore runs, a block that is not done is read from its source and always held.
  *   P3  `flush` commits what is held, which overwrites it in the clone volume, then flushes that: two
- *       device flushes one after the other, or one when nothing is held.
+ *       device flushes one after the other, or one when nothing is held. What a restore has to mark
+ *       as done takes one more commit, after that (RS2).
+ *   P4  A discarded block that no snapshot needs reads as zeros afterwards, also where the clone
+ *       volume ignored the discard; one that a snapshot needs is saved and zeroed while there is space
+ *       to save it, and left as it is when there is none (D9).
  *
  * The path of a write that may go on directly, and of a read with nothing held, makes no promise and
  * no garbage (benchmarks/: production read and write).
@@ -16,6 +21,7 @@ import {
   type BlockDriver,
   type Completion,
   type Extent,
+  isStorageError,
   SharedFlush,
   StorageError,
   together,
@@ -23,8 +29,12 @@ import {
 } from '@palimpsest/block-device';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { CopyOut } from './copy-out.js';
+import { ensureZeros } from './ensure-zeros.js';
 import type { Exclusion } from './exclusion.js';
+import type { RestoreLayers } from './restore-layers.js';
+import type { RestoreSpace } from './restore-space.js';
 import type { SavedBlocks } from './saved-blocks.js';
+import type { SavedStates } from './saved-states.js';
 
 /** The parts of a production volume that its device works with. */
 export interface ProductionParts {
@@ -33,6 +43,10 @@ export interface ProductionParts {
   readonly copyOut: CopyOut;
   readonly saved: SavedBlocks;
   readonly exclusion: Exclusion;
+  readonly layers: RestoreLayers;
+  readonly states: SavedStates;
+  /** Space set aside for restores. */
+  readonly space: RestoreSpace;
   /** Bytes, as recorded: the clone volume may be longer while it grows. */
   readonly size: () => number;
 }
@@ -67,8 +81,8 @@ export class ProductionDevice implements BlockDriver {
   }
 
   readInto(target: Uint8Array, position: number): Completion {
-    const { clone, copyOut } = this.#parts;
-    if (copyOut.held.size === 0) return clone.readInto(target, position);
+    const { clone, copyOut, layers } = this.#parts;
+    if (copyOut.held.size === 0 && layers.none) return clone.readInto(target, position);
     return together((waits) => this.#readAround(target, position, waits)); // P2
   }
 
@@ -94,26 +108,21 @@ export class ProductionDevice implements BlockDriver {
     return this.#writeHeld(first, length / this.blockSize, null);
   }
 
-  /** Blocks that a snapshot still reads from the clone volume are left as they are (D9). */
+  /** P4. */
   discard(position: number, length: number): Completion {
-    const first = position / this.blockSize;
-    const count = length / this.blockSize;
-    if (this.#isDirect(first, count)) {
-      return this.#direct(this.#parts.clone.discard(position, length));
-    }
-    return this.#discardSaved(first, count);
+    return this.#discard(position / this.blockSize, length / this.blockSize);
   }
 
   flush(): Completion {
-    const { copyOut } = this.#parts;
+    const { copyOut, layers } = this.#parts;
     this.#assertSound();
-    if (copyOut.held.size === 0) return this.#cloneFlush.flush();
+    if (copyOut.held.size === 0 && layers.unmarked.size === 0) return this.#cloneFlush.flush();
     return this.#commitAndFlush();
   }
 
   async extents(position: number, length: number): Promise<readonly Extent[]> {
-    const { clone, copyOut } = this.#parts;
-    if (copyOut.held.size > 0) return [{ length, zero: false, hole: false }];
+    const { clone, copyOut, layers } = this.#parts;
+    if (copyOut.held.size > 0 || !layers.none) return [{ length, zero: false, hole: false }];
     return clone.extents(position, length);
   }
 
@@ -134,8 +143,12 @@ export class ProductionDevice implements BlockDriver {
   }
 
   #wayOf(block: number): Way {
-    const { copyOut, saved } = this.#parts;
+    const { copyOut, layers, saved } = this.#parts;
     if (copyOut.held.get(block) !== undefined) return 'hold';
+    if (!layers.none) {
+      const pending = layers.isPending(block);
+      if (pending !== false) return pending ? 'hold' : 'load';
+    }
     if (copyOut.youngest === 0) return 'direct';
     const isSaved = saved.has(block);
     if (isSaved === undefined) return 'load';
@@ -161,16 +174,20 @@ export class ProductionDevice implements BlockDriver {
   }
 
   async #writeSlice(first: number, count: number, source: Uint8Array | null): Promise<void> {
-    const { save } = this.#parts;
+    const { save, space, states } = this.#parts;
+    const each = states.mostBlocks;
     // Deciding, reserving and placing happen in one turn: nothing can change between them.
     for (;;) {
       const obstacle = this.#obstacle(first, count);
-      if (obstacle !== undefined) await obstacle;
-      else if (save.reserve(count)) break;
-      else {
-        await save.reserveSlowly(count);
-        save.settled(count);
+      if (obstacle !== undefined) {
+        await obstacle;
+        continue;
       }
+      const undone = this.#undone(first, count);
+      if (space.secure(count, undone, each)) break;
+      const needed = space.needed(count, undone.length, each);
+      await save.reserveSlowly(needed);
+      save.settled(needed);
     }
     const placed = { used: 0 };
     let completion: Completion;
@@ -182,14 +199,26 @@ export class ProductionDevice implements BlockDriver {
     await completion;
   }
 
+  /** The blocks that a restore has not done yet. */
+  #undone(first: number, count: number): number[] {
+    const { layers } = this.#parts;
+    const blocks: number[] = [];
+    if (layers.none) return blocks;
+    for (let block = first; block < first + count; block += 1) {
+      if (layers.isPending(block) === true) blocks.push(block);
+    }
+    return blocks;
+  }
+
   /** What a write must wait for before it can be placed, and then look again. */
   #obstacle(first: number, count: number): Promise<void> | undefined {
-    const { exclusion, save, saved } = this.#parts;
+    const { exclusion, layers, save, saved } = this.#parts;
     this.#assertSound();
     const wait = exclusion.closed ?? save.throttle();
     if (wait !== undefined) return wait;
     for (let block = first; block < first + count; block += 1) {
-      if (this.#wayOf(block) === 'load') return saved.load(block);
+      if (this.#wayOf(block) !== 'load') continue;
+      return layers.isPending(block) === undefined ? layers.load(block) : saved.load(block);
     }
     return undefined;
   }
@@ -226,58 +255,89 @@ export class ProductionDevice implements BlockDriver {
     }
   }
 
-  async #discardSaved(first: number, count: number): Promise<void> {
+  async #discard(first: number, count: number): Promise<void> {
+    for (let done = 0; done < count; ) {
+      for (let wait = this.#obstacle(first + done, 1); wait !== undefined; ) {
+        await wait;
+        wait = this.#obstacle(first + done, 1);
+      }
+      const way = this.#wayOf(first + done);
+      let run = 1;
+      const most = way === 'hold' ? SLICE_BLOCKS : Number.POSITIVE_INFINITY;
+      while (run < Math.min(most, count - done) && this.#wayOf(first + done + run) === way)
+        run += 1;
+      if (way === 'hold') await this.#zeroHeld(first + done, run);
+      else await this.#direct(this.#discardClone(first + done, run));
+      done += run;
+    }
+  }
+
+  async #discardClone(first: number, count: number): Promise<void> {
     const { clone } = this.#parts;
     const { blockSize } = this;
-    for (let done = 0; done < count; done += SLICE_BLOCKS) {
-      const blocks = Math.min(SLICE_BLOCKS, count - done);
-      for (let wait = this.#obstacle(first + done, blocks); wait !== undefined; ) {
-        await wait;
-        wait = this.#obstacle(first + done, blocks);
-      }
-      await together((waits) => {
-        for (let index = 0; index < blocks; ) {
-          const block = first + done + index;
-          let run = 0;
-          while (index + run < blocks && this.#wayOf(block + run) === 'direct') run += 1;
-          const completion =
-            run > 0 ? this.#direct(clone.discard(block * blockSize, run * blockSize)) : undefined;
-          if (completion !== undefined) waits.push(completion);
-          index += Math.max(1, run);
-        }
-      });
+    await clone.discard(first * blockSize, count * blockSize);
+    await ensureZeros(clone, first * blockSize, count * blockSize);
+  }
+
+  /** Zeros blocks that must be saved first, as far as there is space for that (P4). */
+  async #zeroHeld(first: number, count: number): Promise<void> {
+    try {
+      await this.#writeSlice(first, count, null);
+    } catch (error) {
+      if (!isStorageError(error, 'ERR_NO_SPACE')) throw error;
     }
   }
 
   #readAround(target: Uint8Array, position: number, waits: Promise<void>[]): void {
-    const { clone, copyOut } = this.#parts;
+    const { clone, copyOut, layers } = this.#parts;
     const { blockSize } = this;
     const count = target.length / blockSize;
     const first = position / blockSize;
     for (let index = 0; index < count; ) {
       const held = copyOut.held.get(first + index);
+      const part = (run: number) => target.subarray(index * blockSize, (index + run) * blockSize);
       if (held !== undefined) {
-        const part = target.subarray(index * blockSize, (index + 1) * blockSize);
-        if (held === null) part.fill(0);
-        else part.set(held);
+        if (held === null) part(1).fill(0);
+        else part(1).set(held);
         index += 1;
         continue;
       }
+      const pending = layers.none ? false : layers.isPending(first + index);
       let run = 1;
-      while (index + run < count && copyOut.held.get(first + index + run) === undefined) run += 1;
-      const part = target.subarray(index * blockSize, (index + run) * blockSize);
-      const completion = clone.readInto(part, (first + index) * blockSize);
+      while (
+        index + run < count &&
+        copyOut.held.get(first + index + run) === undefined &&
+        (layers.none || layers.isPending(first + index + run) === pending)
+      ) {
+        run += 1;
+      }
+      const at = (first + index) * blockSize;
+      let completion: Completion;
+      if (pending === undefined) completion = this.#readLater(part(run), at);
+      else if (pending) completion = layers.readSource(layers.all.length, part(run), at);
+      else completion = clone.readInto(part(run), at);
       if (completion !== undefined) waits.push(completion);
       index += run;
     }
   }
 
+  /** Reads blocks that a restore may not have done yet, once that is known. */
+  async #readLater(target: Uint8Array, position: number): Promise<void> {
+    await this.#parts.layers.load(position / this.blockSize);
+    await this.readInto(target, position);
+  }
+
   async #commitAndFlush(): Promise<void> {
-    const { save, copyOut } = this.#parts;
-    await save.commit();
+    const { save, copyOut, layers } = this.#parts;
+    if (copyOut.held.size > 0) await save.commit();
     this.#assertSound();
     if (copyOut.refusal !== undefined) throw copyOut.refusal;
-    await this.#cloneFlush.flush();
+    const done = [...layers.unmarked];
+    await copyOut.flushed(() => this.#cloneFlush.flush());
+    while (done.some((block) => layers.unmarked.has(block))) {
+      await save.commit(); // RS2
+      this.#assertSound();
+    }
   }
 
   /** R15: a write that was answered and then failed on disk fails every later write and flush. */

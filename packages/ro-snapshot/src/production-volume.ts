@@ -4,78 +4,45 @@
  *
  *   Q1  A snapshot is taken alone: writes that were answered before are in the clone volume and
  *       flushed, writes that come meanwhile wait; then one atomic commit makes it exist (R4, R5).
- *   Q2..Q4  See snapshot-queue.ts.
+ *   Q2..Q4  See snapshot-queue.ts. Restores: restore-layers.ts, restores.ts, copy-back.ts.
  */
 import { type BlockDevice, checked, invariant, StorageError } from '@palimpsest/block-device';
-import { type Attributes, encodeObject, type SaveVolume } from '@palimpsest/save-volume';
+import type { Attributes, SaveVolume } from '@palimpsest/save-volume';
+import { type CopyBackOptions, copyBack } from './copy-back.js';
 import { CopyOut } from './copy-out.js';
 import { Exclusion } from './exclusion.js';
 import { createSnapshots, type SnapshotTaker, type StoppedTaker } from './group.js';
 import { ProductionDevice } from './production-device.js';
 import { openReadOnlySnapshot } from './read-only-snapshot.js';
-import { findVolume, type SnapshotRecord, type StoredVolume, storedSnapshots } from './records.js';
-import { growVolume, settleGrowth } from './resize.js';
+import { type SnapshotRecord, unusedSnapshots } from './records.js';
+import { growVolume } from './resize.js';
+import { RestoreLayers } from './restore-layers.js';
+import { progressOf } from './restore-records.js';
+import type { RestoreProgress, RestoreSource } from './restore-source.js';
+import { RestoreSpace } from './restore-space.js';
+import {
+  forgetRestores,
+  type RestoreOptions,
+  type RestoreParts,
+  reopenRestores,
+  type StartedRestore,
+  secureSnapshot,
+  startRestore,
+} from './restores.js';
 import { SavedBlocks } from './saved-blocks.js';
+import { SavedStates } from './saved-states.js';
 import { type Alongside, type DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
-
-/**
- * Takes a device on as a production volume, in place: no byte of it is changed or copied.
- * @throws {StorageError} ERR_INVALID when its size is not whole blocks of the store.
- */
-export async function createProductionVolume(
-  save: SaveVolume,
-  clone: BlockDevice,
-  attributes: Attributes = {},
-): Promise<ProductionVolume> {
-  assertFits(save, clone);
-  const id = save.newObjectId();
-  const volume: StoredVolume = { type: 'volume', size: clone.size, attributes };
-  await save.transact((batch) => batch.object(id, encodeObject(volume)));
-  return openProductionVolume(save, id, clone);
-}
-
-/**
- * Opens a production volume of the store on its clone volume, and resumes deletions of snapshots
- * that were under way. The clone volume and the store are the caller's to close, afterwards.
- * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID when the clone volume's size is not the recorded one.
- */
-export async function openProductionVolume(
-  save: SaveVolume,
-  id: number,
-  clone: BlockDevice,
-): Promise<ProductionVolume> {
-  await settleGrowth(save, id, clone);
-  assertFits(save, clone);
-  const volume = findVolume(save, id);
-  if (volume.size !== clone.size) {
-    throw new StorageError(
-      'ERR_INVALID',
-      `the image has ${clone.size} bytes, the volume was ${volume.size}: ` +
-        'its snapshots need the image as it was; put the right file back in its place',
-    );
-  }
-  return new ProductionVolume(save, id, clone, volume.attributes);
-}
-
-/**
- * Forgets a production volume; its clone volume is left as it is, plain and complete.
- * @throws {StorageError} ERR_IN_USE while it has snapshots, also ones being deleted; ERR_NOT_FOUND.
- */
-export async function removeProductionVolume(save: SaveVolume, id: number): Promise<void> {
-  findVolume(save, id);
-  const snapshots = storedSnapshots(save, id);
-  if (snapshots.length > 0) {
-    throw new StorageError(
-      'ERR_IN_USE',
-      `volume ${id} has ${snapshots.length} snapshots: delete them first`,
-    );
-  }
-  await save.transact((batch) => batch.object(id, undefined));
-}
+import { type BlockRun, type UnusedPlan, UnusedSpans } from './unused-spans.js';
+import type { OpenOptions } from './volumes.js';
 
 /** How to take a snapshot. */
 export interface SnapshotOptions {
   readonly alongside?: Alongside;
+  /**
+   * Runs of blocks that hold nothing worth keeping, as a file system says. From the snapshot they
+   * read as zeros, and they need no copy-out; whole aligned spans of 512 blocks count, the rest not.
+   */
+  readonly unused?: Iterable<BlockRun>;
 }
 
 /** See the file header. Made by `createProductionVolume` and `openProductionVolume`. */
@@ -87,9 +54,16 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
   readonly device: BlockDevice;
   readonly #clone: BlockDevice;
   readonly #saved: SavedBlocks;
+  readonly #unused: UnusedSpans;
+  readonly #layers: RestoreLayers;
+  readonly #states: SavedStates;
+  readonly #space: RestoreSpace;
   readonly #copyOut: CopyOut;
   readonly #exclusion = new Exclusion();
   readonly #queue: SnapshotQueue;
+  readonly #parts: RestoreParts;
+  readonly #leaving = new AbortController();
+  #copying: Promise<void> | undefined;
   #size: number;
   #closing: Promise<void> | undefined;
 
@@ -101,19 +75,34 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     this.save = save;
     this.#clone = clone;
     this.#saved = new SavedBlocks(save, id);
-    this.#copyOut = new CopyOut(save, clone, id, this.#saved);
-    this.device = checked(
-      new ProductionDevice({
-        save,
-        clone,
-        copyOut: this.#copyOut,
-        saved: this.#saved,
-        exclusion: this.#exclusion,
-        size: () => this.#size,
-      }),
-    );
+    this.#unused = new UnusedSpans(save, id);
+    this.#layers = new RestoreLayers(save, id, this.#unused);
+    this.#states = new SavedStates(save, id, this.#layers, this.#unused);
+    this.#space = new RestoreSpace(save);
+    const shared = {
+      save,
+      clone,
+      saved: this.#saved,
+      layers: this.#layers,
+      states: this.#states,
+      space: this.#space,
+      exclusion: this.#exclusion,
+      size: () => this.#size,
+    };
+    this.#copyOut = new CopyOut({ ...shared, volume: id });
+    this.device = checked(new ProductionDevice({ ...shared, copyOut: this.#copyOut }));
     this.#queue = new SnapshotQueue(save, id);
-    this.#followQueue();
+    this.#parts = {
+      ...shared,
+      volume: id,
+      queue: this.#queue,
+      copyOut: this.#copyOut,
+      openSnapshot: (snapshot) => this.openSnapshot(snapshot),
+      drain: () => this.#drain(),
+      follow: () => this.#follow(),
+      assertOpen: () => this.#assertOpen(),
+    };
+    this.#follow();
     save.join(this.#copyOut);
     this.#queue.resume();
   }
@@ -128,6 +117,21 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     return this.#queue.records;
   }
 
+  /** Blocks whose old bytes were stored in the save volume since this was opened. */
+  get copiedOutBlocks(): number {
+    return this.#copyOut.copiedOut;
+  }
+
+  /** Blocks whose old bytes were zeros, which took no space, since this was opened. */
+  get savedAsZeroBlocks(): number {
+    return this.#copyOut.savedAsZero;
+  }
+
+  /** Restores that are not finished, oldest first; the last decides what is read. */
+  get restores(): readonly RestoreProgress[] {
+    return this.#layers.all.map((layer) => progressOf(this.save, this.id, layer));
+  }
+
   /**
    * Takes a snapshot: the volume as it is at this instant, with every write that was answered.
    * Durable when it resolves. The cost does not depend on the volume's size.
@@ -135,10 +139,10 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
    */
   async createSnapshot(
     attributes: Attributes = {},
-    options: SnapshotOptions = {},
+    { alongside, unused }: SnapshotOptions = {},
   ): Promise<SnapshotRecord> {
-    const members = [{ taker: this, attributes }];
-    const [record] = await createSnapshots(members, options.alongside);
+    const member = { taker: this, attributes, ...(unused && { unused }) };
+    const [record] = await createSnapshots([member], alongside);
     return record as SnapshotRecord;
   }
 
@@ -146,15 +150,64 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
   stopped<Result>(work: (stopped: StoppedTaker) => Promise<Result>): Promise<Result> {
     return this.#exclusion.alone(() => {
       this.#assertOpen();
+      let plan: UnusedPlan | undefined;
       return work({
-        drain: () => this.#drain(),
-        add: (batch, attributes) => this.#queue.addTo(batch, this.#size, attributes),
-        added: () => {
-          this.#queue.read();
-          this.#followQueue();
+        drain: async (unused) => {
+          await this.#drain();
+          await secureSnapshot(this.#parts);
+          if (unused === undefined) return;
+          const blocks = this.#size / this.save.blockSize;
+          plan = await this.#unused.plan(unused, blocks, this.#queue.youngest);
         },
+        add: (batch, attributes) => {
+          const more = plan !== undefined && plan.spans.length > 0 ? { unused: true as const } : {};
+          const record = this.#queue.addTo(batch, this.#size, attributes, more);
+          if (plan !== undefined) this.#unused.put(batch, record.id, plan);
+          return record;
+        },
+        added: () => this.#readQueue(),
       });
     });
+  }
+
+  /**
+   * Restores the volume to a snapshot of its own (its id) or to another source, after a snapshot of
+   * the state now. Reads have the restored content, and writes go on, from the instant it resolves;
+   * that is durable. `copyBack` does the rest. A restore that is started while one runs goes over it:
+   * to its undo snapshot, that cancels it.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID when the source is larger than the volume;
+   * ERR_NO_SPACE when there is no space to save what may have to be (RS4), and nothing is changed.
+   */
+  startRestore(source: number | RestoreSource, options: RestoreOptions): Promise<StartedRestore> {
+    return this.#exclusion.alone(() => {
+      this.#assertOpen();
+      return startRestore(this.#parts, source, options);
+    });
+  }
+
+  /**
+   * Copies restored blocks into the clone volume until no restore is left; at once when none runs. It
+   * goes on where it stopped, also after a crash.
+   * @throws {StorageError} ERR_BUSY when it runs already; ERR_IO, ERR_CORRUPT when a source cannot be
+   * read; ERR_NO_SPACE; ERR_CLOSED. The signal's reason when that stops it.
+   */
+  async copyBack(options: CopyBackOptions = {}): Promise<void> {
+    if (this.#copying !== undefined) {
+      throw new StorageError('ERR_BUSY', `volume ${this.id} is being copied back already`);
+    }
+    const signals = [this.#leaving.signal, ...(options.signal ? [options.signal] : [])];
+    const signal = AbortSignal.any(signals);
+    const copying = copyBack(this.#parts, { ...options, signal }).finally(() => {
+      this.#copying = undefined;
+    });
+    this.#copying = copying;
+    await copying;
+  }
+
+  /** @internal Called once, before anything is served. */
+  async reopenRestores(openSource?: OpenOptions['openSource']): Promise<void> {
+    await reopenRestores(this.#parts, openSource && ((ref) => openSource(ref, this)));
+    if (this.#layers.none) await forgetRestores(this.#parts);
   }
 
   /**
@@ -182,7 +235,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
       this.#assertOpen();
       await this.#drain();
       await this.#queue.hide(id, options.alongside);
-      this.#followQueue();
+      this.#follow();
     });
     await this.#queue.finish(id, options);
   }
@@ -202,6 +255,8 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
       volume: this.id,
       snapshot: id,
       size: record.size,
+      layers: this.#layers,
+      unused: this.#unused,
       exists: () => this.#queue.find(id) !== undefined,
     });
   }
@@ -217,6 +272,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
   }
 
   async #close(): Promise<void> {
+    this.#leaving.abort(new StorageError('ERR_CLOSED', 'the volume was closed meanwhile'));
     await this.#queue.stop();
     try {
       await this.#exclusion.alone(async () => {
@@ -224,8 +280,10 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
         await this.#drain();
       });
     } finally {
+      await Promise.allSettled([this.#copying]);
       this.save.leave(this.#copyOut);
       if (this.#copyOut.held.size > 0) await this.#forget();
+      this.#space.forfeit();
       await this.device.close();
     }
   }
@@ -236,33 +294,37 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     this.#copyOut.held.drop();
   }
 
-  /** Everything held is in the clone volume, and that is flushed. */
+  /** Everything held is in the clone volume, that is flushed, and what is done is marked (RS2). */
   async #drain(): Promise<void> {
     if (this.#copyOut.held.size > 0) await this.save.commit();
-    const { failure, refusal } = this.#copyOut;
-    if (failure !== undefined || refusal !== undefined) throw failure ?? refusal;
+    this.#assertSound();
     invariant(this.#copyOut.held.size === 0, 'a commit with writers kept out leaves nothing held');
-    await this.#clone.flush();
+    await this.#copyOut.flushed(() => this.#clone.flush());
+    while (this.#layers.unmarked.size > 0) {
+      await this.save.commit();
+      this.#assertSound();
+    }
   }
 
-  /** What follows from the queue as it is now. */
-  #followQueue(): void {
+  #assertSound(): void {
+    const { failure, refusal } = this.#copyOut;
+    if (failure !== undefined || refusal !== undefined) throw failure ?? refusal;
+  }
+
+  #readQueue(): void {
+    this.#queue.read();
+    this.#follow();
+  }
+
+  /** What follows from the queue and the restores as they are now. */
+  #follow(): void {
     this.#copyOut.youngest = this.#queue.youngest;
     this.#saved.reset(this.#queue.answering);
+    this.#unused.reset(unusedSnapshots(this.save, this.id));
+    this.#states.follow(this.#queue);
   }
 
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new StorageError('ERR_CLOSED', 'the volume is closed');
   }
-}
-
-function assertFits(save: SaveVolume, clone: BlockDevice): void {
-  if (clone.size % save.blockSize === 0 && save.blockSize % clone.blockSize === 0 && clone.size > 0)
-    return;
-  const padded = Math.max(1, Math.ceil(clone.size / save.blockSize)) * save.blockSize;
-  throw new StorageError(
-    'ERR_INVALID',
-    `an image of ${clone.size} bytes is not a whole number of the store's ${save.blockSize}-byte ` +
-      `blocks: pad it to ${padded} bytes (truncate -s ${padded} FILE)`,
-  );
 }

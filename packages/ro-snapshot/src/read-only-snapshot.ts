@@ -7,6 +7,8 @@
  *
  *   N1  A block that is found in no entry is read from the clone volume and then looked up again: a
  *       writer that overwrote it meanwhile saved it first (I3), so a second look settles the matter.
+ *       So does what lies beneath while a restore runs: a source never changes, and a block stops
+ *       being read from one only after what the snapshot needs of it is saved.
  *   N2  A deleted snapshot answers ERR_NOT_FOUND, never the bytes of another.
  */
 import {
@@ -17,6 +19,9 @@ import {
   StorageError,
 } from '@palimpsest/block-device';
 import { type Layers, readThrough, type SaveVolume } from '@palimpsest/save-volume';
+import { type RestoreLayers, readLevels } from './restore-layers.js';
+import { ZEROS } from './saved-states.js';
+import type { UnusedSpans } from './unused-spans.js';
 
 /** What a snapshot's device needs to know. */
 export interface SnapshotView {
@@ -28,6 +33,8 @@ export interface SnapshotView {
   readonly snapshot: number;
   /** Bytes. */
   readonly size: number;
+  readonly layers: RestoreLayers;
+  readonly unused: UnusedSpans;
   /** False once the snapshot is deleted (N2). */
   readonly exists: () => boolean;
 }
@@ -81,9 +88,57 @@ class ReadOnlySnapshot implements BlockDriver {
 
   /** Reads a run of blocks that no entry was found for. */
   #readClone(first: number, target: Uint8Array, waits: Promise<void>[]): void {
+    if (!this.#isPlain) {
+      waits.push(this.#readLevels(first, target));
+      return;
+    }
     const completion = this.#view.clone.readInto(target, first * this.blockSize);
     // Read at once: nobody can have written between the look-up and here.
     if (completion !== undefined) waits.push(this.#lookAgain(completion, first, target));
+  }
+
+  /** True when the clone volume is all that lies beneath. */
+  get #isPlain(): boolean {
+    const { layers, unused, snapshot } = this.#view;
+    return layers.none && !unused.isIn(snapshot);
+  }
+
+  /** The same where a restore or unused spans lie between (RS1, U3). */
+  async #readLevels(first: number, target: Uint8Array): Promise<void> {
+    const { blockSize } = this;
+    const { clone, layers, unused, snapshot } = this.#view;
+    const count = target.length / blockSize;
+    const zeros = new Set<number>();
+    if (unused.isIn(snapshot)) {
+      for (let block = first; block < first + count; block += 1) {
+        if (await unused.isZero(snapshot, block)) zeros.add(block);
+      }
+    }
+    const levelAt = (block: number): number | undefined => {
+      if (zeros.has(block)) return ZEROS;
+      const level = layers.levelOf(snapshot);
+      const pending = layers.pendingAt(level, block);
+      return pending === undefined ? undefined : pending ? level : 0;
+    };
+    for (let block = first; block < first + count; ) {
+      if (levelAt(block) === undefined) {
+        await layers.load(block);
+        block = first; // Loading takes a while: all are known in one turn, or looked at again.
+      } else block += 1;
+    }
+    const reading = readLevels(
+      target,
+      first,
+      blockSize,
+      (block) => levelAt(block) as number,
+      (level, part, position) => {
+        if (level > 0) return layers.readSource(level, part, position);
+        if (level === 0) return clone.readInto(part, position);
+        part.fill(0);
+        return undefined;
+      },
+    );
+    await this.#lookAgain(reading ?? Promise.resolve(), first, target);
   }
 
   async #lookAgain(reading: Promise<void>, first: number, target: Uint8Array): Promise<void> {
@@ -96,6 +151,7 @@ class ReadOnlySnapshot implements BlockDriver {
 
   async #orClone(found: Promise<boolean>, block: number, target: Uint8Array): Promise<void> {
     if (await found) return;
+    if (!this.#isPlain) return this.#readLevels(block, target);
     await this.#view.clone.readInto(target, block * this.blockSize);
     await this.#readSaved(block, target); // N1
   }

@@ -42,6 +42,8 @@ export interface StoredSnapshot extends StoredObject {
   readonly type: 'snapshot';
   readonly volume: number;
   readonly size: number;
+  /** Set when the snapshot has spans of blocks that held nothing (unused-spans.ts). */
+  readonly unused?: true;
 }
 
 /** All production volumes of the store, in order of creation. */
@@ -86,4 +88,11 @@ export function snapshotRecord({
   object: StoredSnapshot;
 }): SnapshotRecord {
   return { id, size: object.size, attributes: object.attributes };
+}
+
+/** Ids of the snapshots of a volume that have spans of unused blocks, those being deleted left out. */
+export function unusedSnapshots(save: SaveVolume, volume: number): number[] {
+  return storedSnapshots(save, volume)
+    .filter(({ object }) => object.unused === true && object.deleting !== true)
+    .map(({ id }) => id);
 }

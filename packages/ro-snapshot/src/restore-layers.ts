@@ -122,6 +122,8 @@ export class RestoreLayers {
   /** The block holds what it should: in memory for now (RS2). */
   settled(block: number): void {
     this.#unmarked.add(block);
+    const { top } = this;
+    if (top !== undefined) top.done += 1;
     const region = this.#regions.get(Math.floor(block / REGION_BLOCKS));
     region?.done.at(-1)?.add(block % REGION_BLOCKS);
   }

@@ -7,19 +7,12 @@
  *        that is not done may take several blocks of space, one a layer and one for the snapshots
  *        taken since, and the space for all of them is secured before it is held.
  */
-import type { SaveVolume } from '@palimpsest/save-volume';
-
-/** Space that is set aside: `take` turns it into space of held blocks and cannot fail. */
-interface Earmark {
-  readonly blocks: number;
-  take(blocks: number): void;
-  release(): void;
-}
+import type { EarmarkedSpace, SaveVolume } from '@palimpsest/save-volume';
 
 /** See the file header. */
 export class RestoreSpace {
   readonly #save: SaveVolume;
-  #earmark: Earmark | undefined;
+  #earmark: EarmarkedSpace | undefined;
   /** Blocks of space beyond the first that a block which is held and not done has taken. */
   readonly #extra = new Map<number, number>();
 
@@ -27,8 +20,13 @@ export class RestoreSpace {
     this.#save = save;
   }
 
+  /** Blocks still set aside. */
+  get blocks(): number {
+    return this.#earmark?.blocks ?? 0;
+  }
+
   /** Uses `earmark` from now on, beside or (undefined) instead of what there was. */
-  use(earmark: Earmark | undefined): void {
+  use(earmark: EarmarkedSpace | undefined): void {
     this.#earmark?.release();
     this.#earmark = earmark;
   }

@@ -1,0 +1,265 @@
+/**
+ * Restores: starting, finishing and reopening the restores of a production volume (docs/adr/0016).
+ *
+ *   RS7  A restore starts alone: what was answered is in the clone volume, flushed, and marked where an
+ *        earlier restore needs it; then one commit makes the undo snapshot and the restore exist. The
+ *        content that is read changes at that instant, whatever the volume's size.
+ *   RS8  Layers are there again before a reopened volume serves anything.
+ */
+import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import {
+  type Attributes,
+  atLevel,
+  type Batch,
+  encodeObject,
+  LEVELS_MAX,
+  LIVE,
+  type SaveVolume,
+  type StoredObject,
+  storedObjects,
+} from '@palimpsest/save-volume';
+import type { CopyOut } from './copy-out.js';
+import type { Exclusion } from './exclusion.js';
+import type { SnapshotRecord } from './records.js';
+import type { RestoreLayers } from './restore-layers.js';
+import {
+  endRestores,
+  forgetEnded,
+  type RestoreLayer,
+  type StoredRestore,
+  storedRestores,
+} from './restore-records.js';
+import type { RestoreSource, SnapshotReference } from './restore-source.js';
+import type { RestoreSpace } from './restore-space.js';
+import type { SavedStates } from './saved-states.js';
+import type { Alongside, SnapshotQueue } from './snapshot-queue.js';
+
+/** The parts of a production volume that restores work with. */
+export interface RestoreParts {
+  readonly save: SaveVolume;
+  readonly clone: BlockDevice;
+  /** Id of the volume. */
+  readonly volume: number;
+  readonly queue: SnapshotQueue;
+  readonly layers: RestoreLayers;
+  readonly states: SavedStates;
+  readonly space: RestoreSpace;
+  readonly copyOut: CopyOut;
+  readonly exclusion: Exclusion;
+  /** Bytes. */
+  readonly size: () => number;
+  readonly openSnapshot: (id: number) => BlockDevice;
+  /** Everything that was answered is durable when it resolves. */
+  readonly drain: () => Promise<void>;
+  /** Takes over what follows from the queue and the layers. */
+  readonly follow: () => void;
+  /** @throws {StorageError} ERR_CLOSED. */
+  readonly assertOpen: () => void;
+}
+
+/** How to start a restore. */
+export interface RestoreOptions {
+  /** What the snapshot of the state before is to carry. */
+  readonly undo: Attributes;
+  /** What the restore is to carry. */
+  readonly attributes?: Attributes;
+  readonly alongside?: Alongside;
+}
+
+/** A restore that has started. */
+export interface StartedRestore {
+  /** Id of the restore. */
+  readonly restore: number;
+  /** The state before. */
+  readonly undo: SnapshotRecord;
+}
+
+/** Opens a source that is no snapshot of the volume itself. */
+export type OpenSource = (ref: SnapshotReference) => Promise<RestoreSource> | RestoreSource;
+
+/** Starts a restore; see `ProductionVolume.startRestore`. The caller keeps requests out (RS7). */
+export async function startRestore(
+  parts: RestoreParts,
+  from: number | RestoreSource,
+  options: RestoreOptions,
+): Promise<StartedRestore> {
+  const { save, volume, queue, layers } = parts;
+  const source = typeof from === 'number' ? ownSource(parts, from) : from;
+  assertFits(parts, source);
+  await parts.drain();
+  const differing = (await countAtMost(parts, source)) + remaining(layers.all);
+  const total = Math.min(differing, parts.size() / save.blockSize);
+  await setAside(parts, total, layers.all.length + 1);
+  let started: StartedRestore | undefined;
+  try {
+    await save.transact((batch) => {
+      assertThere(save, batch, source.ref);
+      const undo = queue.addTo(batch, parts.size(), options.undo);
+      const restore = save.newObjectId();
+      const stored: StoredRestore = {
+        type: 'restore',
+        volume,
+        source: source.ref,
+        undo: undo.id,
+        needs: [...new Set([source.ref.snapshot, source.root, undo.id])],
+        cursor: 0,
+        done: 0,
+        total,
+        attributes: options.attributes ?? {},
+      };
+      batch.object(restore, encodeObject(stored));
+      options.alongside?.(batch);
+      started = { restore, undo };
+    });
+  } catch (error) {
+    await setAside(parts, remaining(layers.all), layers.all.length, true);
+    throw error;
+  }
+  const { restore, undo } = started as StartedRestore;
+  layers.reset([...layers.all, { id: restore, source, undo: undo.id, cursor: 0, done: 0, total }]);
+  queue.read();
+  parts.follow();
+  return { restore, undo };
+}
+
+/**
+ * Makes the layers of restores that were running when the store was last closed (RS8), and gives back
+ * what ended ones left behind.
+ * @throws {StorageError} ERR_INVALID when a source is not the volume's own and there is no `openSource`.
+ */
+export async function reopenRestores(parts: RestoreParts, openSource?: OpenSource): Promise<void> {
+  const { save, volume, layers } = parts;
+  const reopened: RestoreLayer[] = [];
+  for (const { id, object } of storedRestores(save, volume)) {
+    if (object.ended === true) continue;
+    const { source: ref, undo, cursor, done, total } = object;
+    let source: RestoreSource;
+    if (ref.volume === volume) source = ownSource(parts, ref.snapshot);
+    else if (openSource !== undefined) source = await openSource(ref);
+    else {
+      throw new StorageError(
+        'ERR_INVALID',
+        `volume ${volume} is being restored from snapshot ${ref.snapshot} of space ${ref.volume}, ` +
+          'which is not its own: open it with `openSource`',
+      );
+    }
+    reopened.push({ id, source, undo, cursor, done, total });
+    // Sources may be snapshots that read through the layers before them.
+    layers.reset([...reopened]);
+  }
+  parts.follow();
+  if (reopened.length > 0)
+    await setAside(parts, remaining(reopened), parts.states.mostBlocks, true);
+}
+
+/** Ends the restores of a volume whose blocks are all done. The caller keeps requests out. */
+export async function finishRestores(parts: RestoreParts): Promise<void> {
+  const { save, volume, layers, space } = parts;
+  await parts.drain();
+  await endRestores(save, volume);
+  layers.reset([]);
+  space.use(undefined);
+  parts.follow();
+}
+
+/** Gives back what ended restores left behind. */
+export function forgetRestores(parts: RestoreParts): Promise<void> {
+  const { save, volume, copyOut } = parts;
+  return forgetEnded(save, volume, () => copyOut.closed);
+}
+
+/**
+ * Sets more aside before the first snapshot that is taken while a restore runs: it reads the source
+ * where blocks are not done, and those bytes must be saved too (RS4).
+ * @throws {StorageError} ERR_NO_SPACE.
+ */
+export async function secureSnapshot(parts: RestoreParts): Promise<void> {
+  const { layers, queue } = parts;
+  if (layers.none || queue.youngest !== layers.top?.undo) return;
+  await setAside(parts, remaining(layers.all), layers.all.length + 1);
+}
+
+/** RS4. With `ifAny`, there being no space is no failure. */
+async function setAside(
+  parts: RestoreParts,
+  blocks: number,
+  each: number,
+  ifAny = false,
+): Promise<void> {
+  const { save, space } = parts;
+  const before = space.blocks;
+  space.use(undefined);
+  if (blocks === 0) return;
+  try {
+    space.use(await save.setAsideSlowly(blocks * each, blocks));
+  } catch (cause) {
+    space.use(save.setAside(before, blocks));
+    if (ifAny) return;
+    throw new StorageError(
+      'ERR_NO_SPACE',
+      `up to ${blocks * each * save.blockSize} bytes may have to be saved while this restore runs, ` +
+        `${save.space().freeBytes} are free: delete snapshots or branches, or let the store grow`,
+      { cause },
+    );
+  }
+}
+
+/** A snapshot of the volume itself. */
+function ownSource({ queue, openSnapshot, volume }: RestoreParts, id: number): RestoreSource {
+  const record = queue.find(id);
+  if (record === undefined) {
+    throw new StorageError('ERR_NOT_FOUND', `volume ${volume} has no snapshot ${id}`);
+  }
+  const device = openSnapshot(id);
+  return {
+    ref: { volume, snapshot: id },
+    root: id,
+    size: record.size,
+    readInto: (target, position) => device.readInto(target, position),
+    mayDiffer: () => false,
+    nextDiffering: () => Promise.resolve([]),
+  };
+}
+
+/** Blocks that the source and the volume may differ in, at most. */
+async function countAtMost({ save, volume }: RestoreParts, source: RestoreSource): Promise<number> {
+  let count = await save.map.countAtMost(volume, source.root, LIVE);
+  for (let level = 1; level <= LEVELS_MAX; level += 1) {
+    const version = atLevel(level, source.root);
+    count += (await save.map.countAtMost(volume, version, version + 1)) * 512 ** level;
+  }
+  for (let from = 0; ; ) {
+    const blocks = await source.nextDiffering(from, COUNT_STEP);
+    count += blocks.length;
+    if (blocks.length < COUNT_STEP) return count;
+    from = (blocks.at(-1) as number) + 1;
+  }
+}
+
+/** Blocks of a source counted together. */
+const COUNT_STEP = 65_536;
+
+function remaining(layers: readonly RestoreLayer[]): number {
+  const top = layers.at(-1);
+  return top === undefined ? 0 : Math.max(0, top.total - top.done);
+}
+
+function assertFits({ queue, volume, size }: RestoreParts, source: RestoreSource): void {
+  if (queue.find(source.root) === undefined) {
+    throw new StorageError('ERR_NOT_FOUND', `volume ${volume} has no snapshot ${source.root}`);
+  }
+  if (source.size <= size()) return;
+  throw new StorageError(
+    'ERR_INVALID',
+    `the source has ${source.size} bytes, the volume ${size()}: grow the volume first`,
+  );
+}
+
+/** A snapshot that is being deleted can be no source any more. */
+function assertThere(save: SaveVolume, batch: Batch, ref: SnapshotReference): void {
+  const found = storedObjects<StoredObject>(save, 'snapshot', batch).find(
+    ({ id }) => id === ref.snapshot,
+  );
+  if (found !== undefined && found.object.deleting !== true) return;
+  throw new StorageError('ERR_NOT_FOUND', `space ${ref.volume} has no snapshot ${ref.snapshot}`);
+}
