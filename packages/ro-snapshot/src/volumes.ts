@@ -38,8 +38,10 @@ export async function createProductionVolume(
 
 /**
  * Opens a production volume of the store on its clone volume. Deletions of snapshots that were under
- * way go on; restores that were are there again, and go on when `copyBack` is called. The clone volume and the store are the caller's to close, afterwards.
- * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID when the clone volume's size is not the recorded one.
+ * way go on; restores that were are there again, and go on when `copyBack` is called. The clone
+ * volume and the store are the caller's to close, afterwards.
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID when the clone volume is not of the recorded
+ * size, or a restore is under way whose source cannot be opened.
  */
 export async function openProductionVolume(
   save: SaveVolume,
