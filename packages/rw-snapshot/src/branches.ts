@@ -97,6 +97,8 @@ export async function refreshBranch(
     const space = save.newObjectId();
     const keptId = keep === undefined ? undefined : save.newObjectId();
     let old = 0;
+    // What is not kept comes back, so there is always room for that.
+    const options = keep === undefined ? GIVES_BACK : {};
     await save.transact((batch) => {
       const branch = findBranch(save, id, batch);
       const { size } = findSnapshot(save, to, batch);
@@ -121,7 +123,7 @@ export async function refreshBranch(
         batch.object(keptId, encodeObject(kept));
       }
       alongside?.(batch, keptId);
-    });
+    }, options);
     const settled = settleRetired(save, old);
     settled.catch(() => undefined); // told to who awaits it, and resumed at the next opening
     const kept = keptId === undefined ? undefined : queueOf(save, old).find(keptId);
