@@ -7,7 +7,13 @@
  *       free. All within 5 seconds.
  */
 import net from 'node:net';
-import { type Logger, openStore, type Store } from '@palimpsest/control';
+import {
+  type JobInfo,
+  type Logger,
+  openStore,
+  type Store,
+  type StoreEvent,
+} from '@palimpsest/control';
 import { createNbdServer, type NbdServer } from '@palimpsest/nbd';
 import { createApi } from './api.js';
 import { closeControlServer, createControlServer } from './control-server.js';
@@ -16,8 +22,10 @@ import { controlSocketPath, nbdSocketPath } from './layout.js';
 import { silentLogger } from './logger.js';
 import { createNodeEnvironment } from './node-environment.js';
 import type { ServiceAddresses, ServiceClient } from './service.js';
+import { createSessions, type Sessions } from './sessions.js';
 import { listenOnLoopback, listenOnSocket } from './sockets.js';
 import { ensureToken } from './token.js';
+import { who } from './who.js';
 
 /** What NBD clients are given to finish in: with the rest of V2 it stays under 5 seconds. */
 const NBD_GRACE_MS = 3_000;
@@ -51,6 +59,8 @@ export interface ServeOptions {
 export interface RunningServer extends AsyncDisposable {
   readonly store: Store;
   readonly addresses: ServiceAddresses;
+  /** Jobs that an earlier process had begun, and that go on now. */
+  readonly resumed: readonly JobInfo[];
   clients(): readonly ServiceClient[];
   /** Stops (V2). Idempotent. */
   close(): Promise<void>;
@@ -72,13 +82,19 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
   };
   try {
     let nbd: NbdServer | undefined;
+    const sessions = createSessions(() => nbd?.clients() ?? []);
     const store: Store = await openStore(options.dir, createNodeEnvironment(logger), {
       clientsOf: (reference) =>
         (nbd?.clients() ?? [])
           .filter((client) => meaning(store, client.exportName) === reference)
           .map((client) => client.peer),
+      endClients: (reference) => sessions.end((name) => meaning(store, name) === reference),
+      by: who('daemon'),
     });
     undo.push(() => store.close());
+    store.subscribe((event) => logEvent(logger, event));
+    const resumed = store.jobs().filter((job) => job.state === 'running');
+    for (const { kind, target } of resumed) logger.info('going on', { job: kind, target });
 
     const server = createNbdServer({
       catalog: createExportCatalog(store),
@@ -94,7 +110,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     let nbdTcp: { host: string; port: number } | undefined;
     if (tcp !== undefined) {
       const host = tcp.host ?? '127.0.0.1';
-      const loopback = acceptor(server, 'tcp');
+      const loopback = acceptor(server, sessions, 'tcp');
       nbdTcp = { host, port: await listenOnLoopback(loopback, { ...tcp, host }) };
       goOn(loopback, logger);
       undo.push(() => stopListening(loopback));
@@ -119,13 +135,13 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     undo.push(releaseControlPath, () => closeControlServer(control));
 
     // Last, so that whoever finds this socket finds everything.
-    const unix = acceptor(server, 'unix');
+    const unix = acceptor(server, sessions, 'unix');
     const releaseNbdPath = await listenOnSocket(unix, addresses.nbdSocket);
     goOn(unix, logger);
     undo.push(releaseNbdPath, () => stopListening(unix));
 
     logger.info('serving', { directory: options.dir, exports: store.exports().length });
-    return { store, addresses, clients, close, [Symbol.asyncDispose]: close };
+    return { store, addresses, resumed, clients, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
@@ -133,15 +149,26 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
 }
 
 /** A listener that hands each connection to the NBD server. */
-function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
+function acceptor(server: NbdServer, sessions: Sessions, kind: 'unix' | 'tcp'): net.Server {
   let number = 0;
   return net.createServer((socket) => {
     number += 1;
     const peer =
       kind === 'unix' ? `unix#${number}` : `${socket.remoteAddress}:${socket.remotePort}`;
     if (kind === 'tcp') socket.setNoDelay(true);
+    sessions.begin(peer, socket);
     void server.serve(socket, peer); // It never rejects: one client's end is its own.
   });
+}
+
+/** What happened by itself is told at once, and as a warning when somebody should act. */
+function logEvent(logger: Logger, { type, reference, detail }: StoreEvent): void {
+  const fields = {
+    ...(reference === undefined ? {} : { reference }),
+    ...(detail === undefined ? {} : { detail }),
+  };
+  if (type === 'full' || type === 'high-water' || type === 'dropped') logger.warn(type, fields);
+  else logger.info(type, fields);
 }
 
 /** A connection that could not be accepted is logged; the listener goes on. */

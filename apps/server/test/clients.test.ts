@@ -62,7 +62,10 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
       removed: ['prod/dev'],
       dryRun: true,
     });
-    expect(await client.deleteBranch('prod/dev')).toEqual({ removed: ['prod/dev'], dryRun: false });
+    expect(await client.deleteBranch('prod/dev', { now: true })).toEqual({
+      removed: ['prod/dev'],
+      dryRun: false,
+    });
     await client.createBranch({ name: 'prod/qa', from: 'prod@0s' });
     const phases = new Set<string>();
     const removal = await client.releaseVolume('prod', {
@@ -107,7 +110,7 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     ['a taken name', 'ERR_EXISTS', (c) => c.createVolume({ name: 'prod', size: SIZE })],
     ['a reserved name', 'ERR_INVALID', (c) => c.createSnapshot({ volume: 'prod', name: '2h' })],
     ['an unknown volume', 'ERR_NOT_FOUND', (c) => c.createSnapshot({ volume: 'nope' })],
-    ['a volume with a slash', 'ERR_INVALID', (c) => c.createSnapshot({ volume: 'no/pe' })],
+    ['a branch of no volume', 'ERR_NOT_FOUND', (c) => c.createSnapshot({ volume: 'no/pe' })],
     ['a volume of dots', 'ERR_INVALID', (c) => c.releaseVolume('..')],
     ['no volume', 'ERR_INVALID', (c) => c.releaseVolume('')],
     ['an unknown snapshot', 'ERR_NOT_FOUND', (c) => c.deleteSnapshot('prod@nope')],
@@ -115,7 +118,6 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     ['a branch as a snapshot', 'ERR_INVALID', (c) => c.deleteSnapshot('prod/dev')],
     ['an unknown branch', 'ERR_NOT_FOUND', (c) => c.deleteBranch('prod/nope')],
     ['an unknown base', 'ERR_NOT_FOUND', (c) => c.createBranch({ name: 'b', from: 'prod@nope' })],
-    ['a volume as a base', 'ERR_INVALID', (c) => c.createBranch({ name: 'b', from: 'prod' })],
     ['a missing image', 'ERR_NOT_FOUND', (c) => c.adoptVolume({ name: 'x', path: '/nope.img' })],
     ['a directory as an image', 'ERR_INVALID', (c) => c.adoptVolume({ name: 'x', path: '/' })],
     ['lists of an unknown volume', 'ERR_NOT_FOUND', (c) => c.listBranches('nope')],

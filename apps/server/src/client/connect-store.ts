@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isStorageError } from '@palimpsest/block-device';
 import type { Logger } from '@palimpsest/control';
+import { who } from '../who.js';
 import { openDaemonClient } from './daemon-client.js';
 import type { StoreClient } from './store-client.js';
 
@@ -16,6 +17,8 @@ const POLL_MS = 50;
 export interface ConnectOptions {
   /** How long to wait for a store that another process has open. @default 2000 */
   readonly waitMs?: number;
+  /** Who asks, for the store's log. @default the user of this process, `alice@library` */
+  readonly by?: string;
 }
 
 /**
@@ -29,13 +32,14 @@ export async function connectStore(
   options: ConnectOptions = {},
 ): Promise<StoreClient> {
   const deadline = Date.now() + (options.waitMs ?? WAIT_MS);
+  const by = options.by ?? who('library');
   for (;;) {
-    const daemon = await openDaemonClient(directory);
+    const daemon = await openDaemonClient(directory, by);
     if (daemon !== undefined) return daemon;
     // The engine is loaded only when it is needed: a daemon's client starts without it.
     const { openDirectClient } = await import('./direct-client.js');
     try {
-      return await openDirectClient(directory, logger);
+      return await openDirectClient(directory, logger, by);
     } catch (error) {
       if (!isStorageError(error, 'ERR_BUSY') || Date.now() >= deadline) throw error;
       await sleep(POLL_MS);

@@ -1,29 +1,53 @@
 /** A StoreClient on a store that this process opens itself, under the store's lock. */
 import { type Logger, openStore } from '@palimpsest/control';
+import { followJob } from '../follow-job.js';
 import { createNodeEnvironment } from '../node-environment.js';
 import type { StoreClient } from './store-client.js';
 
 /**
- * Opens the store in a directory, for this process alone.
+ * Opens the store in a directory, for this process alone. `by` is who asks, for the log.
  * @throws {StorageError} as `openStore`.
  */
-export async function openDirectClient(directory: string, logger: Logger): Promise<StoreClient> {
-  const store = await openStore(directory, createNodeEnvironment(logger));
+export async function openDirectClient(
+  directory: string,
+  logger: Logger,
+  by: string,
+): Promise<StoreClient> {
+  const store = await openStore(directory, createNodeEnvironment(logger), { by });
   return {
     mode: 'direct',
     status: async () => store.status(),
     createVolume: (request) => store.createVolume(request),
     adoptVolume: (request) => store.adoptVolume(request),
     releaseVolume: (name, options) => store.releaseVolume(name, options),
+    deleteVolume: (name, options) => store.deleteVolume(name, options),
     listVolumes: async () => store.listVolumes(),
+    resize: (reference, size, options) => store.resize(reference, size, options),
     createSnapshot: (request) => store.createSnapshot(request),
+    createGroupSnapshot: (request) => store.createGroupSnapshot(request),
+    refreshSnapshot: (reference, options) => store.refreshSnapshot(reference, options),
+    listSnapshots: async (target) => store.listSnapshots(target),
+    hold: (reference, tag, options) => store.hold(reference, tag, options),
+    unhold: (reference, tag, options) => store.unhold(reference, tag, options),
+    edit: (reference, request) => store.edit(reference, request),
     deleteSnapshot: (reference, options) => store.deleteSnapshot(reference, options),
-    listSnapshots: async (volume) => store.listSnapshots(volume),
     createBranch: (request) => store.createBranch(request),
-    deleteBranch: (reference, options) => store.deleteBranch(reference, options),
+    refreshBranch: (request) => store.refreshBranch(request),
+    flattenBranch: (reference, options) => store.flattenBranch(reference, options),
+    pauseFlatten: (reference) => store.pauseFlatten(reference),
+    setQuota: (branch, bytes) => store.setQuota(branch, bytes),
     listBranches: async (volume) => store.listBranches(volume),
+    deleteBranch: (reference, options) => store.deleteBranch(reference, options),
+    jobs: async () => store.jobs(),
+    undo: (request) => store.undo(request),
+    log: async (limit) => store.log(limit),
+    settings: async () => store.settings(),
+    configure: (changes) => store.configure(changes),
+    verify: (options) => store.verify(options),
+    resolve: async (reference) => store.resolve(reference),
     listExports: async () => store.exports(),
     listClients: async () => [],
+    followJob: (id, onProgress) => followJob(store, id, onProgress),
     close: () => store.close(),
     [Symbol.asyncDispose]: () => store.close(),
   };

@@ -1,5 +1,6 @@
 /** Clients of a store: through its daemon, or on the store itself. */
 export type { ConnectOptions } from './connect-store.js';
 export { connectStore } from './connect-store.js';
-export { DaemonError, openDaemonClient } from './daemon-client.js';
+export { openDaemonClient } from './daemon-client.js';
+export { DaemonError } from './daemon-request.js';
 export type { StoreClient } from './store-client.js';

@@ -2,45 +2,57 @@
  * StoreClient: a store's verbs, wherever the store is: open in this process, or served by a daemon.
  * Both answer with the same data and fail with the same codes, so a program need not care.
  */
-import type {
-  BranchInfo,
-  CreateVolumeRequest,
-  ExportInfo,
-  ReleaseOptions,
-  Removal,
-  RemovalOptions,
-  SnapshotInfo,
-  VolumeInfo,
-} from '@palimpsest/control';
+import type { ExportInfo, JobInfo, OnProgress, Store } from '@palimpsest/control';
 import type { ServiceClient, ServiceStatus } from '../service.js';
 
-/** A store's verbs. See `Store` for what each promises and throws. */
-export interface StoreClient extends AsyncDisposable {
+/** The methods of a store that a client has too. */
+export type StoreVerb =
+  | 'createVolume'
+  | 'adoptVolume'
+  | 'releaseVolume'
+  | 'deleteVolume'
+  | 'listVolumes'
+  | 'resize'
+  | 'createSnapshot'
+  | 'createGroupSnapshot'
+  | 'refreshSnapshot'
+  | 'listSnapshots'
+  | 'hold'
+  | 'unhold'
+  | 'edit'
+  | 'deleteSnapshot'
+  | 'createBranch'
+  | 'refreshBranch'
+  | 'flattenBranch'
+  | 'pauseFlatten'
+  | 'setQuota'
+  | 'listBranches'
+  | 'deleteBranch'
+  | 'jobs'
+  | 'undo'
+  | 'log'
+  | 'settings'
+  | 'configure'
+  | 'verify'
+  | 'resolve';
+
+/** They take what the store's take, and answer what it answers, later. */
+export type StoreVerbs = {
+  readonly [K in StoreVerb]: (
+    ...args: Parameters<Store[K]>
+  ) => Promise<Awaited<ReturnType<Store[K]>>>;
+};
+
+/** A store's verbs. See `Store` for what each promises and throws. Paths of images are absolute. */
+export interface StoreClient extends StoreVerbs, AsyncDisposable {
   /** Whether a daemon answers, or this process has the store open itself. */
   readonly mode: 'daemon' | 'direct';
   status(): Promise<ServiceStatus>;
-
-  createVolume(request: CreateVolumeRequest): Promise<VolumeInfo>;
-  /** `path` is absolute. */
-  adoptVolume(request: { readonly name: string; readonly path: string }): Promise<VolumeInfo>;
-  releaseVolume(name: string, options?: ReleaseOptions): Promise<Removal>;
-  listVolumes(): Promise<readonly VolumeInfo[]>;
-
-  createSnapshot(request: {
-    readonly volume: string;
-    readonly name?: string;
-    readonly message?: string;
-  }): Promise<SnapshotInfo>;
-  deleteSnapshot(reference: string, options?: RemovalOptions): Promise<Removal>;
-  listSnapshots(volume?: string): Promise<readonly SnapshotInfo[]>;
-
-  createBranch(request: { readonly name: string; readonly from: string }): Promise<BranchInfo>;
-  deleteBranch(reference: string, options?: RemovalOptions): Promise<Removal>;
-  listBranches(volume?: string): Promise<readonly BranchInfo[]>;
-
   listExports(): Promise<readonly ExportInfo[]>;
   /** None without a daemon. */
   listClients(): Promise<readonly ServiceClient[]>;
-  /** Lets go of the store. Idempotent. */
+  /** Resolves when a job has ended or was paused; tells how far it is. @throws what it failed with. */
+  followJob(id: number, onProgress: OnProgress): Promise<JobInfo>;
+  /** Lets go of the store; jobs of this process stop, and go on at the next opening. Idempotent. */
   close(): Promise<void>;
 }
