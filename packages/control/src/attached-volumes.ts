@@ -12,6 +12,7 @@ import {
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { ControlEnvironment, StoreLock } from './environment.js';
 import { volumeAttributes } from './records.js';
+import { openSource } from './restore-source.js';
 
 /** An image opened and locked for us. */
 export interface HeldImage {
@@ -107,7 +108,9 @@ export function createAttachedVolumes(
     }
     const image = await holdImage(environment, path, save.blockSize);
     try {
-      const production = await openProductionVolume(save, record.id, image.device);
+      const production = await openProductionVolume(save, record.id, image.device, {
+        openSource: (ref, volume) => openSource(save, ref, volume),
+      });
       return { production, image };
     } catch (error) {
       await releaseImage(image);

@@ -27,6 +27,8 @@ export interface StoreContext {
   readonly emit: (event: StoreEvent) => void;
   /** Gives back what can go; see sweep.ts. */
   readonly sweep: () => Promise<void>;
+  /** Goes on with the restores of volumes that could not be opened before. */
+  readonly resumeRestores: () => void;
   /** Forgets a volume and lets go of its image, or removes it. */
   readonly releaseImage: (volume: VolumeRecord) => Promise<void>;
   /** Where a volume's image is, for listings. */

@@ -36,8 +36,14 @@ export function volumeInfo(context: StoreContext, record: VolumeRecord, path: st
     branches: context.index.branchesOf(record).length,
     ...labelsOf(attributes),
     ...(isRemoved(record) ? { deleted: true } : {}),
+    ...restoringOf(context, record),
     ...availability(context, record),
   };
+}
+
+function restoringOf(context: StoreContext, record: VolumeRecord): Pick<VolumeInfo, 'restoring'> {
+  const top = context.attached.get(record)?.production.restores.at(-1);
+  return top === undefined ? {} : { restoring: String(top.attributes.from ?? '') };
 }
 
 function labelsOf({ labels }: NamedAttributes): Pick<VolumeInfo, 'labels'> {

@@ -19,6 +19,7 @@ import { branchInfos, describe, exportInfos, snapshotInfos, volumeInfo } from '.
 import { openDevice } from './open-device.js';
 import type { OpenStoreOptions } from './open-store.js';
 import * as removal from './removal.js';
+import * as restores from './restore-operations.js';
 import { createSerial } from './serial.js';
 import { changeSettings, readSettings } from './settings.js';
 import { createSharedExports } from './shared-exports.js';
@@ -73,6 +74,7 @@ export async function createLocalStore(
       for (const listener of listeners) listener(event);
     },
     sweep: () => sweep(context),
+    resumeRestores: () => restores.resumeAll(context),
     releaseImage: (record) => volumes.letGo(context, record),
     pathOf: (record) => paths.get(record.id) ?? '',
     spaceOf: (snapshot) =>
@@ -100,6 +102,7 @@ export async function createLocalStore(
     });
   });
   let closing: Promise<void> | undefined;
+  restores.resumeAll(context);
   flattening.resumeFlattens(context);
   const stopSweeps = periodicSweep(environment, () => change(() => sweep(context)));
 
@@ -199,6 +202,14 @@ export async function createLocalStore(
     deleteBranch: (reference, how = {}) =>
       change(() => removal.deleteBranch(context, reference, how)),
     deleteVolume: (name, how = {}) => change(() => removal.deleteVolume(context, name, how)),
+    restore: (request) => change(() => restores.restore(context, request)),
+    restores() {
+      assertOpen();
+      return restores.restoreInfos(context);
+    },
+    pauseRestore: (target) => change(() => restores.pauseRestore(context, target)),
+    resumeRestore: (target, how = {}) => change(() => restores.resumeRestore(context, target, how)),
+    cancelRestore: (target, how = {}) => change(() => restores.cancelRestore(context, target, how)),
     jobs: () => jobs.list(),
     waitForJob: (id) => jobs.wait(id),
     undo: (request = {}) => change(() => undoing.undo(context, request)),

@@ -39,7 +39,14 @@ import type {
   StoreStatus,
   VolumeInfo,
 } from './store-types.js';
-import type { JobInfo, OperationInfo, StoreEvent, UndoRequest } from './work-types.js';
+import type {
+  JobInfo,
+  OperationInfo,
+  RestoreInfo,
+  RestoreRequest,
+  StoreEvent,
+  UndoRequest,
+} from './work-types.js';
 
 /** The store. Times are RFC 3339, sizes bytes; every method may throw ERR_CLOSED. */
 export interface Store extends AsyncDisposable, ExchangeVerbs {
@@ -155,6 +162,26 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
    */
   deleteVolume(name: string, options?: RemovalOptions): Promise<Removal>;
 
+  /**
+   * Makes a volume, or a branch, a chosen snapshot again: usable when it resolves. The state before
+   * is a snapshot; snapshots younger than the source stay. A volume's image is copied back by a job.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID for a source of another volume; ERR_NO_SPACE
+   * when there is no room to keep the state before; ERR_IN_USE while it is served, unless `force`.
+   */
+  restore(request: RestoreRequest): Promise<RestoreInfo>;
+  /** Restores that are being copied back. */
+  restores(): readonly RestoreInfo[];
+  /** @throws {StorageError} ERR_NOT_FOUND when no restore is under way; so the next two. */
+  pauseRestore(target: string): Promise<RestoreInfo>;
+  resumeRestore(
+    target: string,
+    options?: { readonly bytesPerSecond?: number },
+  ): Promise<RestoreInfo>;
+  /** Goes back to what it was before, at once; what was written since is a snapshot. */
+  cancelRestore(
+    target: string,
+    options?: { readonly force?: boolean } & Attribution,
+  ): Promise<RestoreInfo>;
   /** Jobs, those too that have ended lately. */
   jobs(): readonly JobInfo[];
   /** Resolves when the job has ended or was paused. @throws what it failed with. */

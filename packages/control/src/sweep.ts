@@ -22,6 +22,7 @@ import type { RemovedThing } from './store-index.js';
 
 /** Deletes what has expired and gives back what nobody can have back any more. */
 export async function sweep(context: StoreContext): Promise<void> {
+  context.resumeRestores();
   const now = context.environment.now();
   await expire(context, now);
   // Deleting one may free another: a branch, and then the snapshot that was hidden behind it.

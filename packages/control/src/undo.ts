@@ -22,6 +22,7 @@ import {
 } from './records.js';
 import { branchReference, snapshotReference } from './references.js';
 import { objectOf } from './removal.js';
+import { restore } from './restore-operations.js';
 import type { RemovedThing } from './store-index.js';
 import { attributesOf, referenceOf } from './sweep.js';
 import type { OperationInfo, UndoRequest } from './work-types.js';
@@ -106,6 +107,9 @@ async function takeBack(
   const by = request.by === undefined ? {} : { by: request.by };
   const force = request.force === undefined ? {} : { force: request.force };
   switch (how?.kind) {
+    case 'restore':
+      await restore(context, { ...snapshotOf(context, how.undo), ...by, ...force });
+      return;
     case 'refresh': {
       const { target, from } = snapshotOf(context, how.kept);
       await refreshBranch(context, { branch: target, from, ...by, ...force });

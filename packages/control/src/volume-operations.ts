@@ -154,6 +154,9 @@ export async function releaseVolume(
 
   const volume = await openForRelease(context, record, path);
   try {
+    // The image is complete when what a restore left to be copied back is there.
+    await context.jobs.pause('restore', name).catch(() => undefined);
+    await volume.production.copyBack();
     await dropDependants(context, record, volume, options.onProgress);
     options.onProgress?.({ phase: 'completing the image', done: 0, total: 1, unit: 'items' });
     // Everything a client wrote is in the raw file, durably, before the store forgets the volume.
