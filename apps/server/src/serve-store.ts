@@ -22,7 +22,6 @@ import { controlSocketPath, nbdSocketPath } from './layout.js';
 import { silentLogger } from './logger.js';
 import { createNodeEnvironment } from './node-environment.js';
 import type { ServiceAddresses, ServiceClient } from './service.js';
-import { createSessions, type Sessions } from './sessions.js';
 import { listenOnLoopback, listenOnSocket } from './sockets.js';
 import { ensureToken } from './token.js';
 import { who } from './who.js';
@@ -82,13 +81,15 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
   };
   try {
     let nbd: NbdServer | undefined;
-    const sessions = createSessions(() => nbd?.clients() ?? []);
     const store: Store = await openStore(options.dir, createNodeEnvironment(logger), {
       clientsOf: (reference) =>
         (nbd?.clients() ?? [])
           .filter((client) => meaning(store, client.exportName) === reference)
           .map((client) => client.peer),
-      endClients: (reference) => sessions.end((name) => meaning(store, name) === reference),
+      endClients: async (reference) => {
+        const means = (name: string): boolean => meaning(store, name) === reference;
+        await nbd?.endSessions(means, `${reference} is being replaced; connect again`);
+      },
       by: who('daemon'),
     });
     undo.push(() => store.close());
@@ -110,7 +111,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     let nbdTcp: { host: string; port: number } | undefined;
     if (tcp !== undefined) {
       const host = tcp.host ?? '127.0.0.1';
-      const loopback = acceptor(server, sessions, 'tcp');
+      const loopback = acceptor(server, 'tcp');
       nbdTcp = { host, port: await listenOnLoopback(loopback, { ...tcp, host }) };
       goOn(loopback, logger);
       undo.push(() => stopListening(loopback));
@@ -135,7 +136,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     undo.push(releaseControlPath, () => closeControlServer(control));
 
     // Last, so that whoever finds this socket finds everything.
-    const unix = acceptor(server, sessions, 'unix');
+    const unix = acceptor(server, 'unix');
     const releaseNbdPath = await listenOnSocket(unix, addresses.nbdSocket);
     goOn(unix, logger);
     undo.push(releaseNbdPath, () => stopListening(unix));
@@ -149,14 +150,13 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
 }
 
 /** A listener that hands each connection to the NBD server. */
-function acceptor(server: NbdServer, sessions: Sessions, kind: 'unix' | 'tcp'): net.Server {
+function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
   let number = 0;
   return net.createServer((socket) => {
     number += 1;
     const peer =
       kind === 'unix' ? `unix#${number}` : `${socket.remoteAddress}:${socket.remotePort}`;
     if (kind === 'tcp') socket.setNoDelay(true);
-    sessions.begin(peer, socket);
     void server.serve(socket, peer); // It never rejects: one client's end is its own.
   });
 }

@@ -3,8 +3,8 @@
  * itself; whoever accepts connections hands them in.
  *   V1  One client's misbehaviour, however odd, ends at most that client.
  *   V2  `close` ends within the grace period, whatever clients and devices do.
- *   V3  When `endSessions` resolves, nobody who had the export open, or was about to, has it open
- *       still. Who comes later is a new client.
+ *   V3  When `endSessions` resolves, nobody who had the export open has it open still. Whoever gets it
+ *       from the catalog after the call is a new client, and may stay.
  */
 import type { Duplex } from 'node:stream';
 import { StorageError } from '@palimpsest/block-device';
@@ -20,7 +20,7 @@ import {
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
 import { Session, type SessionHost } from './session.js';
 import { SlabPool } from './slabs.js';
-import { tune } from './stream.js';
+import { tune, turn } from './stream.js';
 
 /** What a server needs. */
 export interface NbdServerOptions {
@@ -45,10 +45,9 @@ export interface NbdServer {
   clients(): readonly ClientInfo[];
   /**
    * Ends the sessions of exports: new requests get ESHUTDOWN, those under way finish or fail, what
-   * was written is flushed, the connection is closed. Clients that are about to open one are refused
-   * with ERR_SHUTDOWN. After the grace period connections are cut. Resolves with the number of
-   * clients when all have released the export (V3); clients may come back to the same name at once.
-   * Do not wait for it where the catalog's `open` or `release` wait for the same turn.
+   * was written is flushed, the connection is closed; after the grace period it is cut. Resolves with
+   * the number of clients when all have released the export (V3); they may come back to the same name
+   * at once: a catalog that swaps it lets `open` wait meanwhile, but must not let `release` wait.
    * @param which the name, as clients ask for it, or which names
    * @param reason what clients are told, as far as their requests have room for it
    * @throws {StorageError} ERR_BUSY when some still hold it after twice the grace period, because the
@@ -130,6 +129,8 @@ class Server implements NbdServer {
     reason: string,
   ): Promise<number> {
     const matches = typeof which === 'string' ? (name: string) => name === which : which;
+    // Who was handed the export just now takes it up in this turn.
+    await turn();
     const sessions: Session[] = [];
     const leaving: Promise<void>[] = [];
     let count = 0;
@@ -138,7 +139,7 @@ class Server implements NbdServer {
       if (leaves === undefined) continue;
       sessions.push(session);
       leaving.push(leaves.left);
-      if (leaves.counts) count += 1;
+      if (leaves.isClient) count += 1;
     }
     const left = Promise.all(leaving);
     if ((await this.#within(left, sessions)) || (await this.#within(left, []))) return count;

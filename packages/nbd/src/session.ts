@@ -6,8 +6,8 @@
  *       exactly once, after the last request on it has ended.
  *   N3  Whatever a client sends, `run` resolves; it never rejects.
  *   N4  An export that may not be opened looks like one that does not exist.
- *   N5  Who asks to end an export's sessions also ends those that are about to open it: between the
- *       question to the catalog and the answer to the client nobody slips through.
+ *   N5  Whoever has an export open, be it for one question in a handshake, is told of by `leave`. Who
+ *       still waits for the catalog has nothing yet, and will get what the catalog has then.
  */
 import type { Duplex } from 'node:stream';
 import {
@@ -56,23 +56,12 @@ export interface SessionHost extends Shared {
   handshakeOver(session: Session): void;
 }
 
-/** What the session asks the catalog for while it answers an option. */
-interface Asked {
-  readonly name: string;
-  /** GO or EXPORT_NAME, and not just a question. */
-  readonly toTransmit: boolean;
-  /** Set when the export's sessions are being ended. */
-  refusal: string | undefined;
-  /** Resolves when the option is answered and nothing is open any more for it. */
-  readonly answered: Promise<void>;
-}
-
 /** A session on its way out of an export. */
 export interface Leaving {
   /** Resolves when it has released the export. */
   readonly left: Promise<void>;
-  /** A client is ended, and not just a question answered. */
-  readonly counts: boolean;
+  /** False when it only had a question. */
+  readonly isClient: boolean;
 }
 
 /** See the header of this file. */
@@ -92,8 +81,8 @@ export class Session {
   #noZeroes = false;
   #structured = false;
   #contexts: { readonly name: string; readonly chosen: readonly string[] } | undefined;
-  /** What the option that is being answered asks the catalog for. */
-  #asked: Asked | undefined;
+  /** What is open for the option that is being answered. */
+  #briefly: { readonly name: string; readonly released: Promise<void> } | undefined;
   #options = 0;
   #allowance: number;
   #shuttingDown: string | undefined;
@@ -149,21 +138,16 @@ export class Session {
     else if (!this.#answering) this.destroy();
   }
 
-  /**
-   * Ends what the session has to do with an export (N5): a transmission in order, a GO with a
-   * refusal. A question about it is answered first. Undefined when it has nothing to do with it.
-   */
+  /** Lets go of an export (N5): in order, or after the answer to a question about it. */
   leave(matches: (exportName: string) => boolean, reason: string): Leaving | undefined {
     const { exportName } = this;
     if (exportName !== undefined && matches(exportName)) {
       this.shutDown(reason);
-      return { left: this.done, counts: true };
+      return { left: this.done, isClient: true };
     }
-    const asked = this.#asked;
-    if (asked === undefined || !matches(asked.name)) return undefined;
-    asked.refusal = reason;
-    const left = Promise.race([asked.answered, this.done]);
-    return { left, counts: asked.toTransmit };
+    const briefly = this.#briefly;
+    if (briefly === undefined || !matches(briefly.name)) return undefined;
+    return { left: briefly.released, isClient: false };
   }
 
   /** Ends the connection at once. */
@@ -322,9 +306,9 @@ export class Session {
       this.#stream.destroy();
       return;
     }
-    await this.#opening(name, true, async (opened, asked) => {
+    await this.#opening(name, (opened) => {
       const contexts = opened === undefined ? undefined : this.#agreed(name, opened);
-      if (opened === undefined || contexts === undefined || asked.refusal !== undefined) {
+      if (opened === undefined || contexts === undefined) {
         this.#stream.destroy();
         return false;
       }
@@ -360,17 +344,13 @@ export class Session {
       this.#reply(option, OPTION_REPLY.errPolicy, 'the export has too many clients');
       return;
     }
-    await this.#opening(name, option === OPTION.go, async (opened, asked) => {
+    await this.#opening(name, (opened) => {
       if (opened === undefined) {
         this.#reply(option, OPTION_REPLY.errUnknown, NO_EXPORT);
         return false;
       }
       if (option === OPTION.info) {
         this.#tell(option, request, opened);
-        return false;
-      }
-      if (asked.refusal !== undefined) {
-        this.#reply(option, OPTION_REPLY.errShutdown, asked.refusal);
         return false;
       }
       const contexts = this.#agreed(name, opened);
@@ -410,7 +390,7 @@ export class Session {
       return;
     }
     const { name, queries } = request;
-    await this.#opening(name, false, async (opened) => {
+    await this.#opening(name, (opened) => {
       if (opened === undefined) {
         this.#reply(option, OPTION_REPLY.errUnknown, NO_EXPORT);
         return false;
@@ -449,32 +429,19 @@ export class Session {
     return this.#host.sessionsOf(name) >= this.#host.limits.maxPerExport;
   }
 
-  /**
-   * Opens an export and does what is to be done with it. What `work` does not keep, by answering
-   * true, is released (N2); meanwhile `leave` knows of it (N5).
-   */
-  async #opening(
-    name: string,
-    toTransmit: boolean,
-    work: (opened: NbdExport | undefined, asked: Asked) => Promise<boolean>,
-  ): Promise<void> {
-    let answered = () => {};
-    const asked: Asked = {
-      name,
-      toTransmit,
-      refusal: undefined,
-      answered: new Promise((resolve) => {
-        answered = resolve;
-      }),
-    };
-    this.#asked = asked;
+  /** Opens an export. Unless `work` keeps it, by answering true, it is released again (N2, N5). */
+  async #opening(name: string, work: (opened: NbdExport | undefined) => boolean): Promise<void> {
+    const opened = await this.#attempt(() => this.#host.catalog.open(name));
+    let kept = false;
     try {
-      const opened = await this.#attempt(() => this.#host.catalog.open(name));
-      const kept = await work(opened, asked);
-      if (opened !== undefined && !kept) await this.#releaseExport(opened);
+      kept = work(opened);
     } finally {
-      this.#asked = undefined;
-      answered();
+      if (opened !== undefined && !kept) {
+        const released = this.#releaseExport(opened);
+        this.#briefly = { name, released };
+        await released;
+        this.#briefly = undefined;
+      }
     }
   }
 
@@ -502,11 +469,7 @@ export class Session {
   }
 
   /** Begins the transmission. False, and the export not kept, when the stream is gone. */
-  async #transmit(
-    name: string,
-    opened: NbdExport,
-    contexts: readonly AgreedContext[],
-  ): Promise<boolean> {
+  #transmit(name: string, opened: NbdExport, contexts: readonly AgreedContext[]): boolean {
     if (this.#closed) return false;
     const { device } = opened;
     this.#phase = 'transmission';

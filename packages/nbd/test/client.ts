@@ -48,6 +48,7 @@ export class TestClient {
   /** Resolves when the server has ended the stream. */
   readonly ended: Promise<void>;
   info: ExportInfo[] = [];
+  contexts: ReturnType<typeof decodeMetaContext>[] = [];
   readonly #messages: ServerMessage[] = [];
   readonly #decoder = new ServerMessageDecoder({ maxData: 1 << 20 });
   readonly #replies: ReplyDecoder;
@@ -147,14 +148,17 @@ export class TestClient {
     {
       structured = true,
       allocation = structured,
-    }: { structured?: boolean; allocation?: boolean } = {},
+      contexts = allocation ? ['base:allocation'] : [],
+    }: { structured?: boolean; allocation?: boolean; contexts?: readonly string[] } = {},
   ): Promise<number> {
     await this.greet();
     if (structured) await this.option(OPTION.structuredReply);
-    if (allocation) {
-      const request = encodeMetaContextRequest({ name, queries: ['base:allocation'] });
-      const [context] = await this.option(OPTION.setMetaContext, request);
-      if (context?.type === OPTION_REPLY.metaContext) decodeMetaContext(context.data);
+    if (contexts.length > 0) {
+      const request = encodeMetaContextRequest({ name, queries: contexts });
+      const replies = await this.option(OPTION.setMetaContext, request);
+      this.contexts = replies
+        .filter(({ type }) => type === OPTION_REPLY.metaContext)
+        .map(({ data }) => decodeMetaContext(data));
     }
     this.#transmitting = true;
     const replies = await this.option(OPTION.go, encodeInfoRequest({ name, kinds: [3] }));

@@ -5,7 +5,13 @@ import {
   checked,
   createMemoryDevice,
 } from '@palimpsest/block-device';
-import { createNbdServer, type NbdLimits, type NbdServer, type Timers } from '../src/index.js';
+import {
+  createNbdServer,
+  type MetaContext,
+  type NbdLimits,
+  type NbdServer,
+  type Timers,
+} from '../src/index.js';
 
 export const SIZE: number = 1 << 20;
 
@@ -54,6 +60,7 @@ export function serveMemory(
   options: {
     device?: BlockDevice;
     limits?: Partial<NbdLimits>;
+    contexts?: () => readonly MetaContext[];
     open?: (name: string) => Promise<void>;
     release?: () => Promise<void>;
   } = {},
@@ -88,6 +95,7 @@ export function serveMemory(
         return {
           device: name === 'locked' ? locked : device,
           description: 'the disk',
+          ...(options.contexts === undefined ? {} : { contexts: options.contexts() }),
           async release() {
             if (released) throw new Error('released twice');
             released = true;

@@ -9,7 +9,12 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BlockDevice } from '@palimpsest/block-device';
-import { createNbdServer, type NbdServer, type NbdServerOptions } from '../src/index.js';
+import {
+  createNbdServer,
+  type MetaContext,
+  type NbdServer,
+  type NbdServerOptions,
+} from '../src/index.js';
 
 /** The Debian package of each tool, for the message of the one who has to install it. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -92,7 +97,7 @@ export interface Listening extends AsyncDisposable {
 /** Serves `devices`, by name, on a Unix socket. The default export is `''` if there is one. */
 export async function listen(
   devices: Readonly<Record<string, BlockDevice>>,
-  options: Omit<NbdServerOptions, 'catalog'> = {},
+  options: Omit<NbdServerOptions, 'catalog'> & { readonly contexts?: readonly MetaContext[] } = {},
 ): Promise<Listening> {
   const directory = mkdtempSync(join(tmpdir(), 'palimpsest-nbd-'));
   const socket = join(directory, 'nbd.sock');
@@ -107,7 +112,13 @@ export async function listen(
         const device = Object.hasOwn(devices, name) ? devices[name] : undefined;
         if (device === undefined) return undefined;
         count(name, 1);
-        return { device, description: `about ${name}`, release: async () => void count(name, -1) };
+        const { contexts = [] } = options;
+        return {
+          device,
+          description: `about ${name}`,
+          contexts,
+          release: async () => void count(name, -1),
+        };
       },
     },
   });
