@@ -284,6 +284,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
       this.save.leave(this.#copyOut);
       if (this.#copyOut.held.size > 0) await this.#forget();
       this.#space.forfeit();
+      this.#layers.close();
       await this.device.close();
     }
   }

@@ -74,10 +74,18 @@ export class RestoreLayers {
 
   /** Takes other layers over. The caller sees to it that nothing is unmarked. */
   reset(layers: readonly RestoreLayer[]): void {
+    for (const { source } of this.#layers) {
+      if (!layers.some((layer) => layer.source === source)) source.close?.();
+    }
     this.#layers = layers;
     this.#regions = new Map();
     this.#unmarked = new Set();
     this.#covered = new Set();
+  }
+
+  /** Nothing is read from the sources any more. */
+  close(): void {
+    for (const { source } of this.#layers) source.close?.();
   }
 
   /** The layer that a snapshot without a state of its own reads; 0 for none. */

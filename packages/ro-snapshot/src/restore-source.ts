@@ -15,7 +15,8 @@ export interface RestoreSource {
   readonly ref: SnapshotReference;
   /**
    * The snapshot of the restored volume that the content is, or is based on in the end. What the
-   * volume changed since is compared by the restore itself; the source speaks of the rest.
+   * volume changed since is compared by the restore itself; the source speaks of the rest. 0 for a
+   * source that stands on nothing: then every block may differ.
    */
   readonly root: number;
   /** Bytes. */
@@ -29,6 +30,8 @@ export interface RestoreSource {
    * the root, in order; fewer only when there are no more. More than the limit may come.
    */
   nextDiffering(from: number, limit: number, before?: number): Promise<readonly number[]>;
+  /** Called once nothing is restored from it any more, also when the restore does not start. */
+  close?(): void;
 }
 
 /** A running restore, as listed. */

@@ -83,8 +83,21 @@ export async function startRestore(
   from: number | RestoreSource,
   options: RestoreOptions,
 ): Promise<StartedRestore> {
-  const { save, volume, queue, layers } = parts;
   const source = typeof from === 'number' ? ownSource(parts, from) : from;
+  try {
+    return await startFrom(parts, source, options);
+  } catch (error) {
+    source.close?.();
+    throw error;
+  }
+}
+
+async function startFrom(
+  parts: RestoreParts,
+  source: RestoreSource,
+  options: RestoreOptions,
+): Promise<StartedRestore> {
+  const { save, volume, queue, layers } = parts;
   assertFits(parts, source);
   await parts.drain();
   const differing = (await countAtMost(parts, source)) + remaining(layers.all);
@@ -101,7 +114,7 @@ export async function startRestore(
         volume,
         source: source.ref,
         undo: undo.id,
-        needs: [...new Set([source.ref.snapshot, source.root, undo.id])],
+        needs: [...new Set([source.ref.snapshot, source.root, undo.id])].filter((id) => id > 0),
         cursor: 0,
         done: 0,
         total,
@@ -245,7 +258,7 @@ function remaining(layers: readonly RestoreLayer[]): number {
 }
 
 function assertFits({ queue, volume, size }: RestoreParts, source: RestoreSource): void {
-  if (queue.find(source.root) === undefined) {
+  if (source.root !== 0 && queue.find(source.root) === undefined) {
     throw new StorageError('ERR_NOT_FOUND', `volume ${volume} has no snapshot ${source.root}`);
   }
   if (source.size <= size()) return;

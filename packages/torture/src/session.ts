@@ -18,6 +18,7 @@ import {
 import {
   type Branch,
   type BranchRecord,
+  branchRestoreSource,
   listBranches,
   openBranch,
   openBranchSnapshot,
@@ -74,7 +75,11 @@ export class Session {
     const session = new Session(world, geometry, save, disks);
     for (const { id, attributes } of listProductionVolumes(save)) {
       const name = nameOf(attributes);
-      session.#volumes.set(name, await openProductionVolume(save, id, open(cloneDisk(name))));
+      const volume = await openProductionVolume(save, id, open(cloneDisk(name)), {
+        openSource: (ref, opened) =>
+          branchRestoreSource(save, ref.snapshot, (root) => opened.openSnapshot(root.snapshot)),
+      });
+      session.#volumes.set(name, volume);
     }
     await resumeBranchDeletions(save);
     for (const record of listBranches(save)) await session.openBranch(nameOf(record.attributes));
@@ -183,9 +188,20 @@ export class Session {
     return found;
   }
 
-  /** Snapshots that a restore of the volume needs, by name. */
-  needed(_volume: string): readonly string[] {
-    return [];
+  /** Snapshots that restores of the volume need, by name: source and undo of each, oldest first. */
+  needed(volume: string): readonly string[] {
+    return this.volume(volume).restores.flatMap(({ source, undo }) => [
+      this.#nameOfSnapshot(source),
+      this.#nameOfSnapshot({ volume: this.volume(volume).id, snapshot: undo }),
+    ]);
+  }
+
+  /** Restores a volume from a snapshot of its own, or of a branch. */
+  async startRestore(volume: string, source: string, undo: string): Promise<void> {
+    const { id, owner } = this.findSnapshot(source);
+    const from =
+      'openSnapshot' in owner ? id : await branchRestoreSource(this.save, id, this.beneath);
+    await this.volume(volume).startRestore(from, { undo: { name: undo } });
   }
 
   volume(name: string): ProductionVolume {
@@ -228,7 +244,7 @@ export class Session {
       const found = snapshots.find(({ id }) => id === snapshot);
       if (found !== undefined) return nameOf(found.attributes);
     }
-    throw new Violation(`a branch stands on snapshot ${snapshot}, which is not listed`);
+    throw new Violation(`something stands on snapshot ${snapshot}, which is not listed`);
   }
 }
 

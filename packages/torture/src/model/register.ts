@@ -95,7 +95,13 @@ export class Registers {
 
   /** B5: every sector is to become `content`. */
   swap(content: Int32Array, asked: number): void {
-    this.#next = Registers.of(content, asked, NEVER);
+    const next = Registers.of(content, asked, NEVER);
+    for (const [sector, all] of next.#sectors.entries()) {
+      // What is in flight may come after it.
+      const flying = this.#sectors[sector]?.filter((each) => each.answered === NEVER) ?? [];
+      for (const each of flying) all.push({ ...each });
+    }
+    this.#next = next;
   }
 
   /** The swap was answered. */

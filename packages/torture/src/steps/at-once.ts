@@ -5,7 +5,7 @@ import { Violation } from '../compare.js';
 import type { History } from '../history.js';
 import { createBranch } from './branches.js';
 import { flush, write } from './io.js';
-import { copyBack } from './restores.js';
+import { copyBack, restore } from './restores.js';
 import { createGroup, createSnapshot } from './snapshots.js';
 
 /** Several operations in flight at once. */
@@ -22,6 +22,7 @@ export async function burst(history: History, random: Random): Promise<void> {
   }
   if (random.chance(0.2)) work.push(createBranch(history, random));
   if (random.chance(0.3)) work.push(copyBack(history, random));
+  if (random.chance(0.1)) work.push(restore(history, random));
   await allSettled(work);
   history.bursting = false;
 }
