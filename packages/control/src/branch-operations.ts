@@ -10,6 +10,7 @@ import { recordOperation } from './operation-log.js';
 import { branchAttributes } from './records.js';
 import { branchReference, parseReference, snapshotReference } from './references.js';
 import { createSnapshot, identity, isNameTaken } from './snapshot-operations.js';
+import { withRelief } from './space-policy.js';
 import type {
   Attribution,
   BranchInfo,
@@ -42,14 +43,16 @@ export async function createBranch(
   const now = environment.now();
   const by = request.by ?? context.by;
   const attributes = { name, createdAt: now, ...(labels === undefined ? {} : { labels }) };
-  await engine.createBranch(save, baseOf(save, base.snapshot.id), attributes, {
-    ...(quotaBytes === undefined ? {} : { quotaBytes }),
-    alongside: (batch) => {
-      const target = branchReference(volume, name);
-      const detail = `from ${base.reference}`;
-      recordOperation(save, batch, { at: now, by, kind: 'branch', target, detail });
-    },
-  });
+  await withRelief(save, () =>
+    engine.createBranch(save, baseOf(save, base.snapshot.id), attributes, {
+      ...(quotaBytes === undefined ? {} : { quotaBytes }),
+      alongside: (batch) => {
+        const target = branchReference(volume, name);
+        const detail = `from ${base.reference}`;
+        recordOperation(save, batch, { at: now, by, kind: 'branch', target, detail });
+      },
+    }),
+  );
   index.changed();
   return infoOf(context, branchReference(volumeName(volumeRecord), name));
 }

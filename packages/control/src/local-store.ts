@@ -12,6 +12,7 @@ import { find, findBranch, findVolume } from './catalog.js';
 import type { StoreContext } from './context.js';
 import * as edits from './edit-operations.js';
 import type { ControlEnvironment, StoreLock } from './environment.js';
+import { createEvents } from './events.js';
 import { createExchange } from './exchange.js';
 import * as flattening from './flatten-operations.js';
 import { createJobs } from './jobs.js';
@@ -24,6 +25,8 @@ import { createSerial } from './serial.js';
 import { changeSettings, readSettings } from './settings.js';
 import { createSharedExports } from './shared-exports.js';
 import * as snapshots from './snapshot-operations.js';
+import { type SpacePolicy, withRelief } from './space-policy.js';
+import { spacePolicyParts } from './space-policy-drop.js';
 import type { Store } from './store.js';
 import { createStoreIndex } from './store-index.js';
 import { sweep } from './sweep.js';
@@ -45,6 +48,7 @@ export interface Foundation {
   readonly lock: StoreLock;
   readonly device: BlockDevice;
   readonly save: SaveVolume;
+  readonly policy: SpacePolicy;
 }
 
 /** Opens the volumes of a store and puts its methods together. */
@@ -52,12 +56,12 @@ export async function createLocalStore(
   directory: string,
   environment: ControlEnvironment,
   options: OpenStoreOptions,
-  { lock, device, save }: Foundation,
+  { lock, device, save, policy }: Foundation,
 ): Promise<Store> {
   const serial = createSerial();
   const shared = createSharedExports(serial);
   const index = createStoreIndex(save);
-  const listeners = new Set<(event: StoreEvent) => void>();
+  const events = createEvents<StoreEvent>(environment.logger);
   const paths = new Map<number, string>();
   const jobs = createJobs(environment);
   const context: StoreContext = {
@@ -70,9 +74,7 @@ export async function createLocalStore(
     clientsOf: options.clientsOf ?? (() => []),
     by: options.by ?? 'local',
     jobs,
-    emit: (event) => {
-      for (const listener of listeners) listener(event);
-    },
+    emit: (event) => events.emit(event),
     sweep: () => sweep(context),
     resumeRestores: () => restores.resumeAll(context),
     releaseImage: (record) => volumes.letGo(context, record),
@@ -102,6 +104,7 @@ export async function createLocalStore(
     });
   });
   let closing: Promise<void> | undefined;
+  policy.begin(spacePolicyParts(context));
   restores.resumeAll(context);
   flattening.resumeFlattens(context);
   const stopSweeps = periodicSweep(environment, () => change(() => sweep(context)));
@@ -117,6 +120,10 @@ export async function createLocalStore(
       }
     });
   }
+  /** The same for what may need space that can be given back. */
+  function spend<T>(work: () => Promise<T>): Promise<T> {
+    return change(() => withRelief(save, work));
+  }
   function assertOpen(): void {
     if (closing !== undefined) throw new StorageError('ERR_CLOSED', 'the store is closed');
   }
@@ -126,6 +133,7 @@ export async function createLocalStore(
     return index.volumes();
   }
   async function closeNow(): Promise<void> {
+    await policy.end();
     stopCommits();
     stopSweeps();
     exchange.stop();
@@ -176,7 +184,7 @@ export async function createLocalStore(
       change(() => volumes.releaseVolume(context, name, release)),
     listVolumes: () =>
       selected(undefined).map((record) => volumeInfo(context, record, paths.get(record.id) ?? '')),
-    createSnapshot: (request) => change(() => snapshots.createSnapshot(context, request)),
+    createSnapshot: (request) => spend(() => snapshots.createSnapshot(context, request)),
     listSnapshots(target) {
       const records = selected(target?.split('/', 1)[0]);
       const all = snapshotInfos(context, records);
@@ -186,12 +194,12 @@ export async function createLocalStore(
     },
     deleteSnapshot: (reference, how = {}) =>
       change(() => removal.deleteSnapshot(context, reference, how)),
-    createGroupSnapshot: (request) => change(() => snapshots.createGroupSnapshot(context, request)),
+    createGroupSnapshot: (request) => spend(() => snapshots.createGroupSnapshot(context, request)),
     refreshSnapshot: (reference, how = {}) =>
-      change(() => snapshots.refreshSnapshot(context, reference, how)),
-    hold: (reference, tag, how = {}) => change(() => edits.hold(context, reference, tag, how)),
-    unhold: (reference, tag, how = {}) => change(() => edits.unhold(context, reference, tag, how)),
-    edit: (reference, request) => change(() => edits.edit(context, reference, request)),
+      spend(() => snapshots.refreshSnapshot(context, reference, how)),
+    hold: (reference, tag, how = {}) => spend(() => edits.hold(context, reference, tag, how)),
+    unhold: (reference, tag, how = {}) => spend(() => edits.unhold(context, reference, tag, how)),
+    edit: (reference, request) => spend(() => edits.edit(context, reference, request)),
     createBranch: (request) => change(() => branches.createBranch(context, request)),
     refreshBranch: (request) => change(() => branches.refreshBranch(context, request)),
     flattenBranch: (reference, how = {}) =>
@@ -223,11 +231,13 @@ export async function createLocalStore(
       assertOpen();
       return readSettings(save);
     },
-    configure: (changes) => change(() => changeSettings(save, changes)),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    configure: (changes) =>
+      spend(async () => {
+        const settings = await changeSettings(save, changes);
+        policy.configured();
+        return settings;
+      }),
+    subscribe: (listener) => events.subscribe(listener),
     verify: (how = {}) => save.verify(how),
     resolve(reference) {
       assertOpen();

@@ -8,6 +8,7 @@ import { isStorageError, StorageError } from '@palimpsest/block-device';
 import { formatSaveVolume, openSaveVolume } from '@palimpsest/save-volume';
 import type { ControlEnvironment, StoreLock } from './environment.js';
 import { createLocalStore } from './local-store.js';
+import { SpacePolicy } from './space-policy.js';
 import type { Store } from './store.js';
 import * as volumes from './volume-operations.js';
 
@@ -107,13 +108,18 @@ export async function openStore(
   try {
     const device = await environment.files.open(path, FILE_BLOCK);
     try {
-      const save = await openSaveVolume(device, { turn: environment.turn }).catch((error) => {
+      const policy = new SpacePolicy();
+      const save = await openSaveVolume(device, {
+        turn: environment.turn,
+        ...policy.saveOptions,
+      }).catch((error) => {
         throw explained(path, error);
       });
       return await createLocalStore(directory, environment, options, {
         lock,
         device,
         save,
+        policy,
       });
     } catch (error) {
       await device.close();

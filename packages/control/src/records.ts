@@ -24,6 +24,8 @@ export interface Removed {
   readonly until: number;
   /** Who deleted it. */
   readonly by: string;
+  /** Set when its space is being taken back: from then on it cannot be had back. */
+  readonly isGoing?: boolean;
 }
 
 /** Why a snapshot must not be deleted. */
@@ -92,6 +94,11 @@ export function branchAttributes(record: BranchRecord): BranchAttributes {
 /** Whether something was deleted and waits for its end. */
 export function isRemoved(record: { readonly attributes: Attributes }): boolean {
   return typeof record.attributes.removed === 'object' && record.attributes.removed !== null;
+}
+
+/** Whether it cannot be had back any more, as its space is being taken back. */
+export function isGoing({ attributes }: { readonly attributes: Attributes }): boolean {
+  return isRemoved({ attributes }) && (attributes.removed as Removed).isGoing === true;
 }
 
 /** Changes the attributes of a stored object, in a batch. `undefined` takes one away. */

@@ -142,11 +142,14 @@ async function remove(
   const removed: Removed = { at, until: at + graceMs, by };
   const id = objectOf(thing);
   const { name } = thing.kind === 'volume' ? volumeAttributes(thing.volume) : { name: '' };
-  await save.transact((batch) => {
-    changeAttributes(save, batch, id, { removed });
-    const undo = { kind: 'undelete', object: id } as const;
-    recordOperation(save, batch, { at, by, kind: 'delete', target: reference || name, undo });
-  });
+  await save.transact(
+    (batch) => {
+      changeAttributes(save, batch, id, { removed });
+      const undo = { kind: 'undelete', object: id } as const;
+      recordOperation(save, batch, { at, by, kind: 'delete', target: reference || name, undo });
+    },
+    { givesBack: true }, // a full store must let things be deleted
+  );
   context.index.changed();
   if (graceMs === 0 && dependants.length === 0) {
     await purge(context, thing, options);
@@ -191,7 +194,8 @@ export async function purge(
   return true;
 }
 
-function hasDependants(context: StoreContext, thing: RemovedThing): boolean {
+/** Whether something stands on it (D2). */
+export function hasDependants(context: StoreContext, thing: RemovedThing): boolean {
   if (thing.kind === 'snapshot') return dependantsOf(context, thing.snapshot.id).length > 0;
   const { volumes, branches } = context.index.everything();
   if (thing.kind === 'branch') {

@@ -9,7 +9,8 @@
  *   F2  It waits for no other change of the store: the change that is under way may be the one that
  *       needs the space. So each of its own is one commit that looks at what it changes.
  *   F3  It never makes things worse: whatever fails in it, the write is refused as without it.
- *   F4  A store that stays full says so once, and again when it is full anew.
+ *   F4  A store that stays full says so once, and again when it is full anew; one that stays near a
+ *       threshold says so once, and again when it was clearly below it in between.
  */
 import { isStorageError } from '@palimpsest/block-device';
 import type { SaveVolume, SaveVolumeOptions, SpaceReport } from '@palimpsest/save-volume';
@@ -47,6 +48,9 @@ export interface SpacePolicyParts {
 /** How often it is looked whether a full store still is. Milliseconds. */
 const LOOK_PERIOD_MS = 60_000;
 
+/** Percent points below a threshold that count as clearly below. */
+const CLEARLY_BELOW = 5;
+
 /** See the file header. */
 export class SpacePolicy {
   #parts: SpacePolicyParts | undefined;
@@ -54,6 +58,8 @@ export class SpacePolicy {
   #working: Promise<boolean> | undefined;
   /** F4: set while the store is known to be full: the bytes that there was no space for. */
   #refusedBytes: number | undefined;
+  /** F4: set while the use of space is known to be above the threshold, or not much below. */
+  #isHigh = false;
 
   /** For `openSaveVolume`. */
   readonly saveOptions: Required<Pick<SaveVolumeOptions, 'onPressure' | 'onGrown' | 'onSpace'>> = {
@@ -68,9 +74,12 @@ export class SpacePolicy {
       this.#tell('grown', `the save volume has ${totalBytes} bytes now`);
     },
     onSpace: ({ percent, rising, report }) => {
-      if (!rising) return;
+      if (!rising || this.#isHigh) return;
+      this.#isHigh = true;
       const most = mostBytes(report) ?? report.totalBytes;
-      this.#tell('high-water', `${percent} % of ${most} bytes are used`);
+      const detail = `${percent} % of ${most} bytes are used`;
+      this.#parts?.logger.warn(`the store fills up: ${detail}; see what takes it: pal space`);
+      this.#tell('high-water', detail);
     },
   };
 
@@ -84,6 +93,7 @@ export class SpacePolicy {
   /** Goes by other settings from now on: `settings` tells them. */
   configured(): void {
     if (this.#parts === undefined) return;
+    this.#isHigh = false;
     const { save, settings } = this.#parts;
     const { maximumBytes, highWaterPercent } = settings();
     save.setMaximumBytes(maximumBytes ?? undefined);
@@ -124,7 +134,12 @@ export class SpacePolicy {
 
   #look(): void {
     if (this.#parts === undefined) return;
-    const { freeBytes, reservedBytes } = this.#parts.save.space();
+    const { save, settings } = this.#parts;
+    const report = save.space();
+    const { freeBytes, reservedBytes, usedBytes, totalBytes } = report;
+    const low = (settings().highWaterPercent - CLEARLY_BELOW) / 100;
+    const most = mostBytes(report) ?? totalBytes;
+    if (usedBytes + reservedBytes < low * most) this.#isHigh = false;
     const refused = this.#refusedBytes;
     if (refused !== undefined && freeBytes - reservedBytes > refused) {
       this.#refusedBytes = undefined;
@@ -138,19 +153,25 @@ export class SpacePolicy {
 }
 
 /**
- * Does `work`, and again each time that there was no space for it and the policy gave some back. Only
- * for work that changes nothing when it is refused, and refused for want of space in the save volume.
+ * Times that something is given back for one piece of work: an entry or two is all that those need
+ * which use this. Who asks for more than the store can ever have must not cost every snapshot.
+ */
+const RELIEFS_MAX = 4;
+
+/**
+ * Does `work`, and again when there was no space for it and the policy gave some back. Only for work
+ * that changes nothing when it is refused, and that needs a few blocks at most, in the save volume.
  * @throws {StorageError} ERR_NO_SPACE when there is no more to be had.
  */
 export async function withRelief<Result>(
   save: SaveVolume,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  for (;;) {
+  for (let reliefs = 0; ; reliefs += 1) {
     try {
       return await work();
     } catch (error) {
-      if (!isStorageError(error, 'ERR_NO_SPACE')) throw error;
+      if (!isStorageError(error, 'ERR_NO_SPACE') || reliefs === RELIEFS_MAX) throw error;
       if (!(await save.relieve(save.blockSize))) throw error;
     }
   }

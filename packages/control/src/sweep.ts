@@ -4,8 +4,11 @@
  *
  *   W1  A snapshot that is held, or that something stands on, does not expire: it goes when that ends.
  *   W2  When space is needed, what was deleted goes first, oldest deletion first, whatever its grace.
+ *   W3  That may happen while an undo is under way. So it is marked first, in a commit that looks
+ *       whether it is deleted still; what is marked is not had back.
  */
 import { isStorageError } from '@palimpsest/block-device';
+import { storedObject } from '@palimpsest/save-volume';
 import type { StoreContext } from './context.js';
 import { dependantsOf } from './dependants.js';
 import { recordOperation } from './operation-log.js';
@@ -17,7 +20,7 @@ import {
   volumeAttributes,
 } from './records.js';
 import { branchReference, snapshotReference } from './references.js';
-import { purge } from './removal.js';
+import { hasDependants, objectOf, purge } from './removal.js';
 import type { RemovedThing } from './store-index.js';
 
 /** Deletes what has expired and gives back what nobody can have back any more. */
@@ -29,7 +32,8 @@ export async function sweep(context: StoreContext): Promise<void> {
   for (let more = true; more; ) {
     more = false;
     for (const thing of context.index.removed()) {
-      if ((attributesOf(thing).removed?.until ?? 0) > now) continue;
+      const { until = 0, isGoing = false } = attributesOf(thing).removed ?? {};
+      if (until > now && !isGoing) continue;
       if (await purgeQuietly(context, thing)) more = true;
       if (more) break;
     }
@@ -39,9 +43,27 @@ export async function sweep(context: StoreContext): Promise<void> {
 /** W2: gives back the oldest deleted thing that can go. Tells whether there was one. */
 export async function purgeOne(context: StoreContext): Promise<boolean> {
   for (const thing of context.index.removed()) {
-    if (thing.kind !== 'volume' && (await purgeQuietly(context, thing))) return true;
+    if (thing.kind === 'volume' || hasDependants(context, thing)) continue;
+    if (thing.kind === 'snapshot' && context.attached.get(thing.volume) === undefined) continue;
+    if ((await mark(context, thing)) && (await purgeQuietly(context, thing))) return true;
   }
   return false;
+}
+
+/** W3. Tells whether it may go. */
+async function mark({ save }: StoreContext, thing: RemovedThing): Promise<boolean> {
+  const id = objectOf(thing);
+  let marked = false;
+  await save.transact(
+    (batch) => {
+      const removed = storedObject(save, undefined, id, batch)?.attributes.removed;
+      if (typeof removed !== 'object' || removed === null) return;
+      changeAttributes(save, batch, id, { removed: { ...removed, isGoing: true } });
+      marked = true;
+    },
+    { givesBack: true },
+  );
+  return marked;
 }
 
 /** What cannot go now, because a volume's image is missing say, is tried again the next time. */
@@ -51,6 +73,7 @@ async function purgeQuietly(context: StoreContext, thing: RemovedThing): Promise
   } catch (error) {
     if (!isStorageError(error)) throw error;
     if (error.code === 'ERR_CLOSED') throw error;
+    if (error.code === 'ERR_NOT_FOUND') return false; // it went meanwhile: the sweep, or need of space
     context.environment.logger.warn(`${referenceOf(thing)} cannot be given back: ${error.message}`);
     return false;
   }
@@ -68,11 +91,14 @@ async function expire(context: StoreContext, now: number): Promise<void> {
     });
   for (const snapshot of due) {
     const { name } = snapshotAttributes(snapshot);
-    await save.transact((batch) => {
-      const removed = { at: now, until: now, by: 'expiry' };
-      changeAttributes(save, batch, snapshot.id, { removed });
-      recordOperation(save, batch, { at: now, by: 'expiry', kind: 'expire', target: name });
-    });
+    await save.transact(
+      (batch) => {
+        const removed = { at: now, until: now, by: 'expiry' };
+        changeAttributes(save, batch, snapshot.id, { removed });
+        recordOperation(save, batch, { at: now, by: 'expiry', kind: 'expire', target: name });
+      },
+      { givesBack: true },
+    );
     context.emit({ type: 'expired', at: now, reference: name });
   }
   if (due.length > 0) index.changed();

@@ -16,6 +16,7 @@ import {
 import {
   branchAttributes,
   changeAttributes,
+  isGoing,
   isRemoved,
   snapshotAttributes,
   volumeAttributes,
@@ -196,6 +197,10 @@ async function undelete(
   const isTaken = (candidate: string): boolean => isNameUsed(context, thing, candidate);
   const back = isTaken(name) ? generatedName(now, isTaken, `${name.slice(0, 96)}-`) : name;
   await save.transact((batch) => {
+    const stored = storedObject(save, undefined, objectOf(thing), batch);
+    if (stored === undefined || isGoing(stored)) {
+      throw new StorageError('ERR_NOT_FOUND', `${operation.target} is gone: its space was needed`);
+    }
     changeAttributes(save, batch, objectOf(thing), { removed: undefined, name: back });
     const renamed = back === name ? '' : `, now called ${back}`;
     recordOperation(save, batch, {
@@ -210,7 +215,9 @@ async function undelete(
 }
 
 function removedThing(context: StoreContext, object: number): RemovedThing | undefined {
-  return context.index.removed().find((each) => objectOf(each) === object);
+  return context.index
+    .removed()
+    .find((each) => objectOf(each) === object && attributesOf(each).removed?.isGoing !== true);
 }
 
 function isNameUsed(context: StoreContext, thing: RemovedThing, name: string): boolean {

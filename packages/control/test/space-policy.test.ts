@@ -230,3 +230,30 @@ test('FC1, FC2: as few go as give something back, of the space that it comes fro
   expect(held.bytes).toBe(BLOCK);
   expect(await chooseDrops(save, candidates.slice(0, 2))).toEqual({ snapshots: [], bytes: 0 });
 });
+
+test('F2: a restore that there is no space for is refused, though its lock is what a drop needs', async () => {
+  let here: World;
+  let restoring = false;
+  here = await world({
+    settings: () => ({
+      fullPolicy: restoring ? 'drop-oldest' : 'fail-writes',
+      maximumBytes: SAVE_BYTES,
+      highWaterPercent: 90,
+    }),
+    dropOldest: async () => {
+      const [oldest] = here.volumes[0].snapshots;
+      if (oldest === undefined) return false;
+      await here.volumes[0].deleteSnapshot(oldest.id); // waits for the volume to itself
+      return true;
+    },
+  });
+  here.policy.begin(here.parts);
+  const [volume] = here.volumes;
+  const source = await volume.createSnapshot({});
+  await fill(here);
+  restoring = true;
+  await expect(volume.startRestore(source.id, { undo: {} })).rejects.toMatchObject({
+    code: 'ERR_NO_SPACE',
+  });
+  expect(volume.snapshots.map(({ id }) => id)).toEqual([source.id]);
+});

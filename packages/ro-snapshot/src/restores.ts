@@ -204,7 +204,8 @@ async function setAside(
   space.use(undefined);
   if (blocks === 0) return;
   try {
-    space.use(await save.setAsideSlowly(blocks * each, blocks));
+    // Requests are kept out here, and whoever gives space back may have to keep them out too.
+    space.use(await save.setAsideSlowly(blocks * each, blocks, { relieve: false }));
   } catch (cause) {
     space.use(save.setAside(before, blocks));
     if (ifAny) return;

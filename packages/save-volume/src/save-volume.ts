@@ -316,15 +316,24 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   /**
-   * The same, growing the device and waiting for a commit to give blocks back if need be.
+   * The same, growing the device and waiting for a commit to give blocks back if need be. Who asks from
+   * under a lock that a deletion needs does so without `relieve`: `onPressure` would wait for that lock.
    * @throws {StorageError} ERR_NO_SPACE when there is no space to be had; nothing is set aside then.
    */
-  async setAsideSlowly(blocks: number, marks = 0): Promise<EarmarkedSpace> {
+  async setAsideSlowly(
+    blocks: number,
+    marks = 0,
+    { relieve = true }: { readonly relieve?: boolean } = {},
+  ): Promise<EarmarkedSpace> {
     let space: EarmarkedSpace | undefined;
-    await this.#untilSpace(blocks, () => {
-      space = this.setAside(blocks, marks);
-      return space !== undefined;
-    });
+    await this.#untilSpace(
+      blocks,
+      () => {
+        space = this.setAside(blocks, marks);
+        return space !== undefined;
+      },
+      relieve,
+    );
     return space as EarmarkedSpace;
   }
 
@@ -839,14 +848,14 @@ export class SaveVolume implements AsyncDisposable {
    * Until `attempt` succeeds: grows the device, then waits for a commit to give blocks back, then asks
    * the layers above for what they can do without.
    */
-  async #untilSpace(blocks: number, attempt: () => boolean): Promise<void> {
+  async #untilSpace(blocks: number, attempt: () => boolean, relieve = true): Promise<void> {
     this.#assertUsable();
     for (let squeezed = false; !attempt(); ) {
       if (await this.#grow()) continue;
       if (!squeezed) {
         await this.#squeeze();
         squeezed = true;
-      } else if (await this.relieve(blocks * this.blockSize)) squeezed = false;
+      } else if (relieve && (await this.relieve(blocks * this.blockSize))) squeezed = false;
       else throw this.#full(blocks);
     }
   }
