@@ -14,6 +14,11 @@ export function processTerminal(): Terminal {
   });
   return {
     out: (text) => void process.stdout.write(text),
+    outBytes: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
+    input: () => process.stdin,
     err: (text) => void process.stderr.write(text),
     interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     canDraw: process.stderr.isTTY === true && process.env.TERM !== 'dumb',

@@ -4,6 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import type { CommandContext } from './command-context.js';
+import { addExchange } from './exchange-program.js';
 
 /** Runs a command with what was typed. */
 export type RunCommand = (
@@ -74,6 +75,7 @@ export function createProgram(run: RunCommand): Command {
   addVolume(program, run);
   addSnapshot(program, run);
   addBranch(program, run);
+  addExchange(program, run);
   return program;
 }
 

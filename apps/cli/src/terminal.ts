@@ -7,6 +7,10 @@
 export interface Terminal {
   /** Takes data: what a program would read. */
   out(text: string): void;
+  /** Takes data as bytes; resolves when more can be taken. */
+  outBytes(bytes: Uint8Array): Promise<void>;
+  /** What comes in on stdin. */
+  input(): AsyncIterable<Uint8Array>;
   /** Takes words: messages, questions, progress. */
   err(text: string): void;
   /** True when a person can answer a question. */

@@ -19,6 +19,9 @@ export interface Setting {
   /** Given when a person sits there: what they answer. */
   readonly answer?: string;
   readonly canDraw?: boolean;
+  /** What is read from stdin, and where bytes go that are written to stdout. */
+  readonly input?: () => AsyncIterable<Uint8Array>;
+  readonly bytes?: Uint8Array[];
 }
 
 const folders: string[] = [];
@@ -43,6 +46,8 @@ export function palIn(setting: Setting): (...args: string[]) => Promise<Outcome>
       out: (text) => {
         out += text;
       },
+      outBytes: async (bytes) => void setting.bytes?.push(bytes.slice()),
+      input: () => setting.input?.() ?? (async function* () {})(),
       err: (text) => {
         err += text;
       },

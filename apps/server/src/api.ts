@@ -14,6 +14,7 @@ import type { Logger, Store } from '@palimpsest/control';
 import { type Context, Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { errorBody, HTTP_STATUS, TransportError } from './api-errors.js';
+import { addExchangeRoutes } from './exchange-routes.js';
 import { askedBy, checkedQuery, jsonBody, longWork } from './request.js';
 import { listQuery, logQuery } from './schemas.js';
 import type { ServiceClient, ServiceInfo } from './service.js';
@@ -75,6 +76,7 @@ export function createApi(options: ApiOptions): Hono {
   });
   app.get('/v1/settings', (context) => context.json(store.settings()));
 
+  addExchangeRoutes(app, store, logger);
   for (const verb of VERBS) {
     app.post(`/v1/${verb.path}`, async (context) => {
       const body = await jsonBody(context, verb.schema);

@@ -7,6 +7,7 @@ import { controlSocketPath } from '../layout.js';
 import { answers, type SocketPath, shortSocketPath } from '../sockets.js';
 import { readToken } from '../token.js';
 import { request } from './daemon-request.js';
+import { daemonExchange, type ExchangeClient } from './exchange-client.js';
 import type { StoreClient } from './store-client.js';
 
 /** Connects to the daemon of a store; undefined when none answers. `by` is who asks, for the log. */
@@ -24,6 +25,7 @@ export async function openDaemonClient(
   const close = async (): Promise<void> => socket.release();
   return {
     mode: 'daemon',
+    ...daemonExchange(line),
     ...verbs(
       (path) => request(line, { method: 'GET', path: `/v1/${path}` }),
       (path, body, onProgress) =>
@@ -36,7 +38,10 @@ export async function openDaemonClient(
 
 type Get = <T>(path: string) => Promise<T>;
 type Post = <T>(path: string, body: object, onProgress?: OnProgress) => Promise<T>;
-type Answers = Omit<StoreClient, 'mode' | 'close' | typeof Symbol.asyncDispose>;
+type Answers = Omit<
+  StoreClient,
+  'mode' | 'close' | typeof Symbol.asyncDispose | keyof ExchangeClient
+>;
 
 function verbs(get: Get, post: Post): Answers {
   const items = async <T>(path: string, query: Record<string, string> = {}): Promise<T[]> => {

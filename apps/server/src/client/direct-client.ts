@@ -2,6 +2,7 @@
 import { type Logger, openStore } from '@palimpsest/control';
 import { followJob } from '../follow-job.js';
 import { createNodeEnvironment } from '../node-environment.js';
+import { directExchange } from './exchange-client.js';
 import type { StoreClient } from './store-client.js';
 
 /**
@@ -16,6 +17,7 @@ export async function openDirectClient(
   const store = await openStore(directory, createNodeEnvironment(logger), { by });
   return {
     mode: 'direct',
+    ...directExchange(store),
     status: async () => store.status(),
     createVolume: (request) => store.createVolume(request),
     adoptVolume: (request) => store.adoptVolume(request),

@@ -4,6 +4,7 @@
  */
 import type { ExportInfo, JobInfo, OnProgress, Store } from '@palimpsest/control';
 import type { ServiceClient, ServiceStatus } from '../service.js';
+import type { ExchangeClient } from './exchange-client.js';
 
 /** The methods of a store that a client has too. */
 export type StoreVerb =
@@ -44,7 +45,7 @@ export type StoreVerbs = {
 };
 
 /** A store's verbs. See `Store` for what each promises and throws. Paths of images are absolute. */
-export interface StoreClient extends StoreVerbs, AsyncDisposable {
+export interface StoreClient extends StoreVerbs, ExchangeClient, AsyncDisposable {
   /** Whether a daemon answers, or this process has the store open itself. */
   readonly mode: 'daemon' | 'direct';
   status(): Promise<ServiceStatus>;
