@@ -19,8 +19,8 @@ uri() { printf 'nbd+unix:///%s?socket=%s/nbd.sock' "$2" "$1"; }
 sum_of() { nbdcopy "$(uri "$1" "$2")" - | sha256sum; }
 serve() {
   node "$root/apps/cli/dist/main.js" serve --store "$1" >>"$1.log" 2>&1 &
-  for _ in $(seq 200); do nbdinfo --list "$(uri "$1" '')" >/dev/null 2>&1 && return; sleep 0.05; done
-  fail "the daemon of $1 does not answer"
+  for _ in $(seq 600); do nbdinfo --list "$(uri "$1" '')" >/dev/null 2>&1 && return; sleep 0.05; done
+  cat "$1.log" >&2 && fail "the daemon of $1 does not answer"
 }
 same() { [[ $(sum_of "$here" "prod@$1") == $(sum_of "$there" "copy@$1") ]] || fail "$1"; ok "$1 has the same sha256 there"; }
 traffic() { fio --name=t --ioengine=nbd --uri="$(uri "$here" prod)" --rw=randwrite --bs=4k --iodepth=16 \

@@ -28,7 +28,7 @@ const importQuery = z.strictObject({ volume: text, name: text.optional() });
 
 /** Adds the routes. */
 export function addExchangeRoutes(app: Hono, store: Store, logger: Logger): void {
-  const imports = new ImportSessions(store);
+  addImportRoutes(app, store);
   const references = (context: Context): string[] => context.req.queries('reference') ?? [];
 
   app.get('/v1/diff', async (context) => {
@@ -83,7 +83,11 @@ export function addExchangeRoutes(app: Hono, store: Store, logger: Logger): void
       }
     });
   });
+}
 
+/** A7. */
+function addImportRoutes(app: Hono, store: Store): void {
+  const imports = new ImportSessions(store);
   app.get('/v1/imports', (context) => context.json({ items: store.unfinishedImports() }));
   app.post('/v1/imports', async (context) => {
     const { volume, name } = query(context, importQuery);
