@@ -19,6 +19,7 @@ import type {
   SnapshotInfo,
   VolumeInfo,
 } from './store-types.js';
+import { importAvailability } from './unfinished-imports.js';
 
 const VOLUME_DESCRIPTION = 'production volume';
 
@@ -172,6 +173,7 @@ export function exportInfos(context: StoreContext): ExportInfo[] {
       description: VOLUME_DESCRIPTION,
       openers: opened(name),
       ...state,
+      ...importAvailability(volume),
     };
     const snapshots = snapshotInfos(context, [volume]).map(
       (each): ExportInfo => ({

@@ -17,6 +17,7 @@ import {
 } from '@palimpsest/save-volume';
 import type { UnfinishedImport } from './exchange-types.js';
 import { volumeAttributes } from './records.js';
+import type { Availability } from './store-types.js';
 
 /** As kept in the attributes of the volume, under `importing`. */
 export interface StoredImport {
@@ -77,13 +78,18 @@ export function unfinishedImport(volume: VolumeRecord): UnfinishedImport | undef
  * @throws {StorageError} ERR_IN_USE.
  */
 export function assertNoImport(volume: VolumeRecord): void {
+  const { reason } = importAvailability(volume);
+  if (reason !== undefined) throw new StorageError('ERR_IN_USE', reason);
+}
+
+/** What an unfinished import makes of a volume's availability: nothing when there is none. */
+export function importAvailability(volume: VolumeRecord): Partial<Availability> {
   const unfinished = unfinishedImport(volume);
-  if (unfinished === undefined) return;
+  if (unfinished === undefined) return {};
   const { volume: name, position, from } = unfinished;
-  throw new StorageError(
-    'ERR_IN_USE',
+  const reason =
     `an import of ${unfinished.name} into ${name} has not ended, ${position} bytes are there; send the ` +
-      `stream again: pal import --to ${name}; or give it up: ` +
-      (from === null ? `pal volume release ${name}` : `pal restore ${name} --from ${name}@latest`),
-  );
+    `stream again: pal import --to ${name}; or give it up: ` +
+    (from === null ? `pal volume release ${name}` : `pal restore ${name} --from ${name}@latest`);
+  return { state: 'unavailable', reason };
 }

@@ -98,6 +98,7 @@ test('an import that breaks off is invisible, and goes on with the stream', asyn
     expect(other.listSnapshots('copy')).toEqual([]);
     expect(other.unfinishedImports()).toMatchObject([{ volume: 'copy', from: null, name: 'a' }]);
     expect(await refusal(() => other.openExport('copy'))).toMatchObject({ code: 'ERR_IN_USE' });
+    expect(other.exports()[0]).toMatchObject({ name: 'copy', state: 'unavailable' });
     const snapshot = () => other.createSnapshot({ volume: 'copy' });
     expect(await refusal(snapshot)).toMatchObject({ code: 'ERR_IN_USE' });
   }
