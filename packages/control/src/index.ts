@@ -55,6 +55,7 @@ export type {
   OperationInfo,
   RestoreInfo,
   RestoreRequest,
+  ScheduleInfo,
   StoreEvent,
   UndoRequest,
 } from './work-types.js';

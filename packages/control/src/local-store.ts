@@ -21,6 +21,7 @@ import { openDevice } from './open-device.js';
 import type { OpenStoreOptions } from './open-store.js';
 import * as removal from './removal.js';
 import * as restores from './restore-operations.js';
+import * as schedules from './schedules.js';
 import { createSerial } from './serial.js';
 import { changeSettings, readSettings } from './settings.js';
 import { createSharedExports } from './shared-exports.js';
@@ -227,6 +228,12 @@ export async function createLocalStore(
     },
     resize: (reference, size, how = {}) =>
       change(() => branches.resize(context, reference, size, how)),
+    setSchedule: (target, schedule, how = {}) =>
+      change(() => schedules.setSchedule(context, target, schedule, how)),
+    schedules() {
+      assertOpen();
+      return schedules.listSchedules(context);
+    },
     settings() {
       assertOpen();
       return readSettings(save);

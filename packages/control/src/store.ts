@@ -44,6 +44,7 @@ import type {
   OperationInfo,
   RestoreInfo,
   RestoreRequest,
+  ScheduleInfo,
   StoreEvent,
   UndoRequest,
 } from './work-types.js';
@@ -200,6 +201,16 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
    * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID for what is no larger size.
    */
   resize(reference: string, size: number, options?: Attribution): Promise<VolumeInfo | BranchInfo>;
+  /**
+   * Takes a snapshot of a volume or branch each period, and keeps so many of them; `null` ends it.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID.
+   */
+  setSchedule(
+    target: string,
+    schedule: { readonly everyMs: number; readonly keep: number } | null,
+    options?: Attribution,
+  ): Promise<readonly ScheduleInfo[]>;
+  schedules(): readonly ScheduleInfo[];
   settings(): StoreSettings;
   /** @throws {StorageError} ERR_INVALID with what a setting may be. */
   configure(changes: Partial<StoreSettings>): Promise<StoreSettings>;

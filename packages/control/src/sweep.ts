@@ -21,12 +21,14 @@ import {
 } from './records.js';
 import { branchReference, snapshotReference } from './references.js';
 import { hasDependants, objectOf, purge } from './removal.js';
+import { runSchedules } from './schedules.js';
 import type { RemovedThing } from './store-index.js';
 
 /** Deletes what has expired and gives back what nobody can have back any more. */
 export async function sweep(context: StoreContext): Promise<void> {
   context.resumeRestores();
   const now = context.environment.now();
+  await runSchedules(context);
   await expire(context, now);
   // Deleting one may free another: a branch, and then the snapshot that was hidden behind it.
   for (let more = true; more; ) {

@@ -62,6 +62,19 @@ export interface OperationInfo {
   readonly undo?: 'possible' | 'done' | 'gone';
 }
 
+/** Snapshots that are taken by themselves. */
+export interface ScheduleInfo {
+  /** A volume or branch. */
+  readonly target: string;
+  readonly everyMs: number;
+  /** So many of the schedule's own are kept. */
+  readonly keep: number;
+  /** RFC 3339. */
+  readonly lastAt?: string;
+  /** RFC 3339. */
+  readonly nextAt: string;
+}
+
 /** Something that happened by itself. */
 export interface StoreEvent {
   readonly type: 'expired' | 'restore-done' | 'high-water' | 'full' | 'dropped' | 'grown';
