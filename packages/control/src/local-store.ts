@@ -19,6 +19,7 @@ import { createJobs } from './jobs.js';
 import { branchInfos, describe, exportInfos, snapshotInfos, volumeInfo } from './listing.js';
 import { openDevice } from './open-device.js';
 import type { OpenStoreOptions } from './open-store.js';
+import { periodicCommit, periodicSweep, runAll } from './periodic.js';
 import * as removal from './removal.js';
 import * as restores from './restore-operations.js';
 import * as schedules from './schedules.js';
@@ -35,14 +36,6 @@ import * as undoing from './undo.js';
 import { assertNoImport } from './unfinished-imports.js';
 import * as volumes from './volume-operations.js';
 import type { StoreEvent } from './work-types.js';
-
-/**
- * How often what was written becomes durable without a flush: long enough to group, short enough
- * to lose little.
- */
-const COMMIT_PERIOD_MS = 1000;
-/** How often it is looked what has expired: soon enough for ages in minutes. */
-const SWEEP_PERIOD_MS = 15_000;
 
 /** What a store stands on, opened by `openStore`. */
 export interface Foundation {
@@ -281,60 +274,4 @@ export async function createLocalStore(
   }
 
   return store;
-}
-
-/** Sweeps now and then, never twice at once. Returns how to stop. */
-function periodicSweep(environment: ControlEnvironment, work: () => Promise<void>): () => void {
-  let running = false;
-  return environment.every(SWEEP_PERIOD_MS, () => {
-    if (running) return;
-    running = true;
-    work()
-      .catch((error: unknown) => {
-        if (isStorageError(error, 'ERR_CLOSED')) return;
-        environment.logger.error('giving back what was deleted failed', { error: String(error) });
-      })
-      .finally(() => {
-        running = false;
-      });
-  });
-}
-
-/** Commits each period, never twice at once; says once when it fails. Returns how to stop. */
-function periodicCommit(environment: ControlEnvironment, save: SaveVolume): () => void {
-  let running = false;
-  let failing = false;
-  return environment.every(COMMIT_PERIOD_MS, () => {
-    if (running) return;
-    running = true;
-    save
-      .commit()
-      .then(
-        () => {
-          failing = false;
-        },
-        (error: unknown) => {
-          // Whoever flushes hears of it as an error; the log says it once, not each second.
-          if (!failing)
-            environment.logger.error('periodic commit failed', { error: String(error) });
-          failing = true;
-        },
-      )
-      .finally(() => {
-        running = false;
-      });
-  });
-}
-
-/** Runs every step, whatever the earlier ones did, then throws the first failure. */
-async function runAll(steps: readonly (() => Promise<void>)[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const step of steps) {
-    try {
-      await step();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures[0];
 }
