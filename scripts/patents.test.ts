@@ -1,5 +1,5 @@
 /**
- * Goal: docs/PATENT-CHECKLIST.md tells the truth: every row names a place in the code and a test that
+ * Goal: docs/PATENTS.md tells the truth: every row names a place in the code and a test that
  * are there.
  * Method: each named file is looked for, and the test's title in its text.
  */
@@ -10,7 +10,7 @@ import { expect, test } from 'vitest';
 const ROOT = join(import.meta.dirname, '..');
 const NUMBERS = [...Array.from({ length: 30 }, (_, index) => index + 1), 32];
 
-const rows = readFileSync(join(ROOT, 'docs/PATENT-CHECKLIST.md'), 'utf8')
+const rows = readFileSync(join(ROOT, 'docs/PATENTS.md'), 'utf8')
   .split('\n')
   .map((line) => line.split('|').map((cell) => cell.trim()))
   .filter((cells) => cells.length === 7 && /^\d+$/.test(cells[1] ?? ''));
