@@ -112,6 +112,16 @@ export class Allocator {
     return runs;
   }
 
+  /** As `take`, when the bit map is in memory; `undefined`, and nothing done, when it is not. */
+  takeNow(address: number): boolean | undefined {
+    const group = this.#groupOf(address);
+    const resident = this.#maps.get(group);
+    if (resident === undefined) return undefined;
+    const taken = resident.map.add(this.#indexOf(address));
+    if (taken) this.#count(group, resident, 1);
+    return taken;
+  }
+
   /** Marks one block as in use; tells whether it was free. Used by replay, hence absolute (J3). */
   async take(address: number): Promise<boolean> {
     const group = this.#groupOf(address);
@@ -180,7 +190,8 @@ export class Allocator {
   nextToTrim(least: number, from: number): number | undefined {
     for (let group = from; group < this.#groups.length; group += 1) {
       const { freed, slot } = this.#stateOf(group);
-      if (least > 0 ? freed >= least : slot !== FRESH || this.#maps.has(group)) return group;
+      if (least > 0 ? freed >= least : slot !== FRESH || this.#maps.get(group) !== undefined)
+        return group;
     }
     return undefined;
   }

@@ -33,9 +33,9 @@ export class BitMaps {
     this.#place = place;
   }
 
-  /** Tells whether the group's is in memory. */
-  has(group: number): boolean {
-    return this.#resident.has(group);
+  /** The bit map of a group when it is in memory. */
+  get(group: number): Resident | undefined {
+    return this.#resident.get(group);
   }
 
   /**

@@ -81,20 +81,9 @@ export class BlockMap {
     // Pending first: a checkpoint during the scan moves entries from there into the tree, perhaps
     // behind the scan's back, but never the other way.
     const { pending } = this;
-    const visitPending = (block: number, entry: PendingEntry) => {
+    pending.eachIn(space, from, to, (block, entry) => {
       if (entry.version === version && !entry.removed) visit(block);
-    };
-    if (to - from > pending.count) {
-      pending.eachOf(space, (block, entry) => {
-        if (block >= from && block < to) visitPending(block, entry);
-      });
-    } else {
-      for (let block = from; block < to; block += 1) {
-        for (let entry = pending.head(space, block); entry !== undefined; entry = entry.next) {
-          visitPending(block, entry);
-        }
-      }
-    }
+    });
     await this.byVersion.scan([space, version, from], [space, version, to], (view, at) => {
       visit(getU48(view, at + KEY.at.third));
     });
@@ -136,8 +125,8 @@ export class BlockMap {
     });
     // What is pending beyond the last entry found belongs to a later call.
     const end = found.length >= limit ? (found.at(-1)?.block as number) + 1 : to;
-    this.pending.eachOf(space, (block, entry) => {
-      if (block >= from && block < end && !entry.removed) found.push({ block, entry });
+    this.pending.eachIn(space, from, end, (block, entry) => {
+      if (!entry.removed) found.push({ block, entry });
     });
     return found.sort((x, y) => x.block - y.block || x.entry.version - y.entry.version);
   }

@@ -350,10 +350,9 @@ class Rewriting {
       });
       bytes.set(content.bytes.subarray(start * stride, end * stride), PAGE_HEADER.size);
       const sum = checksum(bytes);
+      new DataView(bytes.buffer).setUint32(PAGE_HEADER.at.checksum, sum, true);
       const kept = this.#pages.add({ address, checksum: sum }, bytes);
-      const written = bytes.slice();
-      new DataView(written.buffer).setUint32(PAGE_HEADER.at.checksum, sum, true);
-      await this.#device.write(written, address * this.#shape.blockSize);
+      await this.#device.write(bytes, address * this.#shape.blockSize);
       this.#pageCount += 1;
       invariant(kept.count === end - start, 'a page holds what it was given');
       const at = parents.extend();

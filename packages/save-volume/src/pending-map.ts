@@ -1,6 +1,10 @@
 /**
  * PendingMap: the changes of the block map since the last checkpoint, which the journal holds too.
  * Bounded by the journal's size. Look-ups see them before the trees.
+ *
+ * There are hundreds of thousands, made anew by every recovery within its budget of time and memory.
+ * So they are rows of typed arrays, found through a hash table of (space, block), and become objects
+ * only for who asks: some 60 bytes each, and nothing for the garbage collector to walk.
  */
 
 /** Where the bytes of one block, as of one version, are. */
@@ -22,10 +26,43 @@ export interface PendingEntry extends MapEntry {
   readonly next: PendingEntry | undefined;
 }
 
+/** Told of a change and its block. */
+type Visit = (block: number, entry: PendingEntry) => void;
+
+/** The rows, by column. A block's first row is in the hash table; `next` leads to its other versions. */
+interface Columns {
+  readonly space: Uint32Array;
+  readonly block: Float64Array;
+  readonly version: Float64Array;
+  readonly address: Float64Array;
+  readonly flags: Uint16Array;
+  readonly checksum: Uint32Array;
+  /** REMOVED, and FIRST of a block. */
+  readonly state: Uint8Array;
+  readonly next: Int32Array;
+}
+
+/** Blocks of a space in order, as of the rows below `rows`. */
+interface SortedBlocks {
+  readonly blocks: Float64Array;
+  readonly rows: number;
+}
+
+const REMOVED = 1;
+const FIRST = 2;
+const NONE = -1;
+const ROWS_LEAST = 256;
+/** Rows looked through one by one rather than sorting all again. */
+const ADDED_MAX = 4096;
+
 /** See the file header. */
 export class PendingMap {
-  readonly #spaces = new Map<number, Map<number, PendingEntry>>();
+  #columns: Columns = makeColumns(ROWS_LEAST);
+  /** First rows by hash, NONE where there is none; a power of two, at most half full. */
+  #table = new Int32Array(2 * ROWS_LEAST).fill(NONE);
   #count = 0;
+  readonly #sorted = new Map<number, SortedBlocks>();
+  readonly #spaces = new Set<number>();
 
   /** Changes held. */
   get count(): number {
@@ -34,65 +71,184 @@ export class PendingMap {
 
   /** The changes of one block, linked in no order. */
   head(space: number, block: number): PendingEntry | undefined {
-    return this.#spaces.get(space)?.get(block);
+    if (this.#count === 0) return undefined;
+    const row = this.#table[this.#slotOf(space, block)] as number;
+    return row === NONE ? undefined : this.#entry(row);
   }
 
   /** Puts or removes (`removed`) an entry; the latest change of a version counts. */
   set(space: number, block: number, entry: MapEntry, removed: boolean): void {
-    let blocks = this.#spaces.get(space);
-    if (blocks === undefined) {
-      blocks = new Map();
-      this.#spaces.set(space, blocks);
-    }
-    const rest = this.#without(blocks.get(block), entry.version);
-    const { version, address, flags, checksum } = entry;
-    blocks.set(block, { version, address, flags, checksum, removed, next: rest });
-    this.#count += 1;
-  }
-
-  /** Visits every change, in no order. */
-  each(visit: (space: number, block: number, entry: PendingEntry) => void): void {
-    for (const [space, blocks] of this.#spaces) {
-      for (const [block, head] of blocks) {
-        for (let entry: PendingEntry | undefined = head; entry !== undefined; entry = entry.next) {
-          visit(space, block, entry);
-        }
+    if (this.#count === this.#columns.block.length) this.#grow();
+    const columns = this.#columns;
+    const slot = this.#slotOf(space, block);
+    const first = this.#table[slot] as number;
+    let row = first;
+    while (row !== NONE && columns.version[row] !== entry.version)
+      row = columns.next[row] as number;
+    if (row === NONE) {
+      row = this.#count;
+      this.#count += 1;
+      columns.space[row] = space;
+      columns.block[row] = block;
+      columns.version[row] = entry.version;
+      if (first === NONE) {
+        this.#table[slot] = row;
+        columns.next[row] = NONE;
+        this.#spaces.add(space);
+      } else {
+        columns.next[row] = columns.next[first] as number;
+        columns.next[first] = row;
       }
+      columns.state[row] = first === NONE ? FIRST : 0;
     }
+    columns.address[row] = entry.address;
+    columns.flags[row] = entry.flags;
+    columns.checksum[row] = entry.checksum;
+    columns.state[row] = ((columns.state[row] as number) & FIRST) | (removed ? REMOVED : 0);
   }
 
   /** Spaces with changes, in order. */
   spaces(): number[] {
-    return [...this.#spaces.keys()].sort((a, b) => a - b);
+    return [...this.#spaces].sort((a, b) => a - b);
   }
 
   /** Blocks of a space with changes, in order. Typed arrays sort numbers without a comparator. */
   blocksOf(space: number): Float64Array {
-    return Float64Array.from(this.#spaces.get(space)?.keys() ?? []).sort();
+    const { block, space: spaces, state } = this.#columns;
+    const blocks = new Float64Array(this.#count);
+    let found = 0;
+    for (let row = 0; row < this.#count; row += 1) {
+      if (spaces[row] !== space || ((state[row] as number) & FIRST) === 0) continue;
+      blocks[found] = block[row] as number;
+      found += 1;
+    }
+    return blocks.slice(0, found).sort();
   }
 
   /** Visits the changes of one space, in no order. */
-  eachOf(space: number, visit: (block: number, entry: PendingEntry) => void): void {
-    for (const [block, head] of this.#spaces.get(space) ?? []) {
-      for (let entry: PendingEntry | undefined = head; entry !== undefined; entry = entry.next) {
-        visit(block, entry);
-      }
+  eachOf(space: number, visit: Visit): void {
+    if (!this.#spaces.has(space)) return;
+    const { block, space: spaces } = this.#columns;
+    for (let row = 0; row < this.#count; row += 1) {
+      if (spaces[row] === space) visit(block[row] as number, this.#alone(row));
+    }
+  }
+
+  /**
+   * Visits the changes of one space's blocks from `from` on and below `to`, in no order. The first call
+   * sorts the blocks; what is added later is looked through until it is worth sorting again.
+   */
+  eachIn(space: number, from: number, to: number, visit: Visit): void {
+    if (!this.#spaces.has(space)) return;
+    let sorted = this.#sorted.get(space);
+    if (sorted === undefined || this.#count - sorted.rows > ADDED_MAX) {
+      sorted = { blocks: this.blocksOf(space), rows: this.#count };
+      this.#sorted.set(space, sorted);
+    }
+    const { blocks, rows } = sorted;
+    for (let index = firstAtOrAfter(blocks, from); index < blocks.length; index += 1) {
+      const block = blocks[index] as number;
+      if (block >= to) break;
+      this.#visitBlock(space, block, visit);
+    }
+    const { block: added, space: spaces, state } = this.#columns;
+    for (let row = rows; row < this.#count; row += 1) {
+      const block = added[row] as number;
+      if (spaces[row] !== space || ((state[row] as number) & FIRST) === 0) continue;
+      if (block >= from && block < to) this.#visitBlock(space, block, visit);
     }
   }
 
   clear(): void {
-    this.#spaces.clear();
+    this.#columns = makeColumns(ROWS_LEAST);
+    this.#table = new Int32Array(2 * ROWS_LEAST).fill(NONE);
     this.#count = 0;
+    this.#sorted.clear();
+    this.#spaces.clear();
   }
 
-  /** The chain without `version`; `#count` follows. */
-  #without(head: PendingEntry | undefined, version: number): PendingEntry | undefined {
-    if (head === undefined) return undefined;
-    if (head.version === version) {
-      this.#count -= 1;
-      return head.next;
+  #visitBlock(space: number, block: number, visit: Visit): void {
+    const { next } = this.#columns;
+    for (let row = this.#table[this.#slotOf(space, block)] as number; row !== NONE; ) {
+      visit(block, this.#alone(row));
+      row = next[row] as number;
     }
-    const next = this.#without(head.next, version);
-    return next === head.next ? head : { ...head, next };
   }
+
+  /** A row as an object, with what follows it. */
+  #entry(row: number): PendingEntry {
+    const next = this.#columns.next[row] as number;
+    return this.#object(row, next === NONE ? undefined : this.#entry(next));
+  }
+
+  #alone(row: number): PendingEntry {
+    return this.#object(row, undefined);
+  }
+
+  #object(row: number, next: PendingEntry | undefined): PendingEntry {
+    const { version, address, flags, checksum, state } = this.#columns;
+    return {
+      version: version[row] as number,
+      address: address[row] as number,
+      flags: flags[row] as number,
+      checksum: checksum[row] as number,
+      removed: ((state[row] as number) & REMOVED) !== 0,
+      next,
+    };
+  }
+
+  /** Where the block's first row is in the table, or belongs. */
+  #slotOf(space: number, block: number): number {
+    const { space: spaces, block: blocks } = this.#columns;
+    const table = this.#table;
+    const mask = table.length - 1;
+    for (let slot = hashOf(space, block) & mask; ; slot = (slot + 1) & mask) {
+      const row = table[slot] as number;
+      if (row === NONE || (blocks[row] === block && spaces[row] === space)) return slot;
+    }
+  }
+
+  #grow(): void {
+    const old = this.#columns;
+    const grown = makeColumns(2 * old.block.length);
+    for (const name of Object.keys(old) as (keyof Columns)[]) grown[name].set(old[name]);
+    this.#columns = grown;
+    this.#table = new Int32Array(2 * grown.block.length).fill(NONE);
+    for (let row = 0; row < this.#count; row += 1) {
+      if (((grown.state[row] as number) & FIRST) === 0) continue;
+      this.#table[this.#slotOf(grown.space[row] as number, grown.block[row] as number)] = row;
+    }
+  }
+}
+
+function makeColumns(rows: number): Columns {
+  return {
+    space: new Uint32Array(rows),
+    block: new Float64Array(rows),
+    version: new Float64Array(rows),
+    address: new Float64Array(rows),
+    flags: new Uint16Array(rows),
+    checksum: new Uint32Array(rows),
+    state: new Uint8Array(rows),
+    next: new Int32Array(rows),
+  };
+}
+
+/** Neighbours must not collide, nor blocks a power of two apart. */
+function hashOf(space: number, block: number): number {
+  const high = Math.floor(block / 0x1_0000_0000);
+  let hash = Math.imul((block >>> 0) ^ Math.imul(space + high, 0x9e37_79b1), 0x85eb_ca6b);
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0xc2b2_ae35) >>> 7;
+}
+
+function firstAtOrAfter(sorted: Float64Array, block: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] as number) < block) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

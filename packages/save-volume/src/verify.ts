@@ -117,9 +117,11 @@ class Audit {
       while (change !== undefined && change.version !== version) change = change.next;
       if (change === undefined) entries.push({ space, block, entry: readEntry({ view, at }) });
     });
-    map.pending.each((space, block, entry) => {
-      if (!entry.removed) entries.push({ space, block, entry });
-    });
+    for (const space of map.pending.spaces()) {
+      map.pending.eachOf(space, (block, entry) => {
+        if (!entry.removed) entries.push({ space, block, entry });
+      });
+    }
     this.#entries = entries.length;
     const bytes = new Uint8Array(this.#save.blockSize);
     for (const { space, block, entry } of entries) {
