@@ -19,27 +19,19 @@
  *       block that is not there.
  */
 import { type BlockDevice, invariant, StorageError } from '@palimpsest/block-device';
-import { BitMaps, type Resident } from './bit-maps.js';
-import { GROUP_HEADER, GROUP_STATE } from './format.js';
+import type { Resident } from './bit-maps.js';
+import { GROUP_STATE } from './format.js';
 import { decodeGroups, encodeGroups, FRESH, type Group, SLOTS } from './group-list.js';
-
-/** Some blocks in a row. */
-export interface BlockRun {
-  readonly address: number;
-  readonly count: number;
-}
+import { type BlockRun, Groups } from './groups.js';
 
 /** See the file header. */
 export class Allocator {
-  readonly groupBlocks: number;
+  /** The groups, for audits and for what discards free runs. */
+  readonly groups: Groups;
   /** Blocks handed out, and given back, since the volume was opened. */
   allocatedBlocks = 0;
   freedBlocks = 0;
   readonly #blockSize: number;
-  readonly #dataStart: number;
-  readonly #groups: Group[] = [];
-  readonly #maps: BitMaps;
-  #totalBlocks: number;
   #used = 0;
   #peak = 0;
   #cursor: number;
@@ -47,17 +39,18 @@ export class Allocator {
   /** An allocator for blocks from `dataStart` on, with no group yet: call `grow` or `decode`. */
   constructor(device: BlockDevice, blockSize: number, dataStart: number) {
     this.#blockSize = blockSize;
-    this.#dataStart = dataStart;
-    this.#totalBlocks = dataStart;
     this.#cursor = dataStart;
-    this.groupBlocks = (blockSize - GROUP_HEADER.size) * 8;
-    const startOf = (group: number): number => this.#startOf(group);
-    this.#maps = new BitMaps({ device, blockSize, startOf, groups: this.#groups });
+    this.groups = new Groups(device, blockSize, dataStart);
+  }
+
+  /** Blocks of a group. */
+  get groupBlocks(): number {
+    return this.groups.groupBlocks;
   }
 
   /** Blocks of the whole save volume. */
   get totalBlocks(): number {
-    return this.#totalBlocks;
+    return this.groups.totalBlocks;
   }
 
   /** Blocks in use, bit maps included. */
@@ -67,25 +60,27 @@ export class Allocator {
 
   /** Blocks that can be handed out. */
   get free(): number {
-    return this.#totalBlocks - this.#dataStart - this.#used;
+    return this.groups.totalBlocks - this.groups.dataStart - this.#used;
   }
 
   get groupCount(): number {
-    return this.#groups.length;
+    return this.groups.list.length;
   }
 
   /** Takes note that the volume has `totalBlocks` blocks now, no fewer than before. */
   grow(totalBlocks: number): void {
-    invariant(totalBlocks >= this.#totalBlocks, 'a save volume shrinks by `shrink` only');
+    invariant(totalBlocks >= this.groups.totalBlocks, 'a save volume shrinks by `shrink` only');
     // A last group with no room beside its bit maps is left for a later growth.
-    const capacity = totalBlocks - this.#dataStart;
+    const capacity = totalBlocks - this.groups.dataStart;
     const whole = Math.floor(capacity / this.groupBlocks);
     const rest = capacity % this.groupBlocks;
     const groups = whole + (rest > SLOTS ? 1 : 0);
-    this.#totalBlocks = rest > SLOTS ? totalBlocks : this.#dataStart + whole * this.groupBlocks;
-    if (this.#totalBlocks < this.#dataStart) this.#totalBlocks = this.#dataStart;
-    while (this.#groups.length < groups) {
-      this.#groups.push({ slot: FRESH, used: SLOTS, checksum: 0, freed: 0 });
+    this.groups.totalBlocks =
+      rest > SLOTS ? totalBlocks : this.groups.dataStart + whole * this.groupBlocks;
+    if (this.groups.totalBlocks < this.groups.dataStart)
+      this.groups.totalBlocks = this.groups.dataStart;
+    while (this.groups.list.length < groups) {
+      this.groups.list.push({ slot: FRESH, used: SLOTS, checksum: 0, freed: 0 });
       this.#used += SLOTS;
     }
   }
@@ -114,19 +109,19 @@ export class Allocator {
 
   /** As `take`, when the bit map is in memory; `undefined`, and nothing done, when it is not. */
   takeNow(address: number): boolean | undefined {
-    const group = this.#groupOf(address);
-    const resident = this.#maps.get(group);
+    const group = this.groups.groupOf(address);
+    const resident = this.groups.maps.get(group);
     if (resident === undefined) return undefined;
-    const taken = resident.map.add(this.#indexOf(address));
+    const taken = resident.map.add(this.groups.indexOf(address));
     if (taken) this.#count(group, resident, 1);
     return taken;
   }
 
   /** Marks one block as in use; tells whether it was free. Used by replay, hence absolute (J3). */
   async take(address: number): Promise<boolean> {
-    const group = this.#groupOf(address);
-    const resident = await this.#maps.load(group);
-    const taken = resident.map.add(this.#indexOf(address));
+    const group = this.groups.groupOf(address);
+    const resident = await this.groups.maps.load(group);
+    const taken = resident.map.add(this.groups.indexOf(address));
     if (taken) this.#count(group, resident, 1);
     return taken;
   }
@@ -134,15 +129,17 @@ export class Allocator {
   /** Makes blocks available again; only once nothing durable refers to them (A1). */
   async release(address: number, count = 1): Promise<void> {
     for (let block = address; block < address + count; block += 1) {
-      const group = this.#groupOf(block);
-      const resident = await this.#maps.load(group);
-      if (resident.map.delete(this.#indexOf(block))) this.#count(group, resident, -1);
+      const group = this.groups.groupOf(block);
+      const resident = await this.groups.maps.load(group);
+      if (resident.map.delete(this.groups.indexOf(block))) this.#count(group, resident, -1);
     }
   }
 
   /** Tells whether the block is in use. */
   async isUsed(address: number): Promise<boolean> {
-    return (await this.#maps.load(this.#groupOf(address))).map.has(this.#indexOf(address));
+    return (await this.groups.maps.load(this.groups.groupOf(address))).map.has(
+      this.groups.indexOf(address),
+    );
   }
 
   /**
@@ -150,23 +147,23 @@ export class Allocator {
    * Durable after a flush.
    */
   save(generation: number): Promise<number> {
-    return this.#maps.save(generation);
+    return this.groups.maps.save(generation);
   }
 
   /** Bytes that `encode` gives. */
   get encodedBytes(): number {
-    return this.#groups.length * GROUP_STATE.size;
+    return this.groups.list.length * GROUP_STATE.size;
   }
 
   /** The group list, to be kept by the checkpoint. */
   encode(): Uint8Array {
-    return encodeGroups(this.#groups);
+    return encodeGroups(this.groups.list);
   }
 
   /** Takes over a group list, for a volume of `totalBlocks`. */
   decode(bytes: Uint8Array, totalBlocks: number): void {
     for (const group of decodeGroups(bytes, this.groupBlocks)) {
-      this.#groups.push(group);
+      this.groups.list.push(group);
       this.#used += group.used;
     }
     this.grow(totalBlocks);
@@ -183,52 +180,9 @@ export class Allocator {
     this.#peak = this.#used;
   }
 
-  /**
-   * The next group to look through for free runs: one that had at least `least` blocks given back
-   * since it was trimmed. With `least` 0, any after `from` whose bit map was ever written.
-   */
-  nextToTrim(least: number, from: number): number | undefined {
-    for (let group = from; group < this.#groups.length; group += 1) {
-      const { freed, slot } = this.#stateOf(group);
-      if (least > 0 ? freed >= least : slot !== FRESH || this.#maps.get(group) !== undefined)
-        return group;
-    }
-    return undefined;
-  }
-
-  /** Every run of at least `least` free blocks in a group, which counts as trimmed then. */
-  async freeRuns(group: number, least: number): Promise<BlockRun[]> {
-    const { map } = await this.#maps.load(group);
-    const state = this.#stateOf(group);
-    state.freed = 0;
-    const runs: BlockRun[] = [];
-    const limit = this.#limitOf(group);
-    for (let from = 0; ; ) {
-      const first = map.nextClear(from, limit);
-      if (first < 0) break;
-      from = map.nextSet(first, limit);
-      if (from - first >= least)
-        runs.push({ address: this.#startOf(group) + first, count: from - first });
-    }
-    this.#maps.evict();
-    return runs;
-  }
-
-  /** The address after the last block in use. */
-  async end(): Promise<number> {
-    for (let group = this.#groups.length - 1; group >= 0; group -= 1) {
-      if (this.#stateOf(group).used === SLOTS) continue;
-      const { map } = await this.#maps.load(group);
-      const last = map.lastSet(this.#limitOf(group));
-      this.#maps.evict();
-      return this.#startOf(group) + last + 1;
-    }
-    return this.#dataStart;
-  }
-
   /** Starts to hand out blocks from the front again, so that the tail can become free. */
   rewind(): void {
-    this.#cursor = this.#dataStart;
+    this.#cursor = this.groups.dataStart;
   }
 
   /**
@@ -236,30 +190,30 @@ export class Allocator {
    * in use; or a little before that, where a group would have no room beside its bit map.
    */
   shrink(totalBlocks: number): void {
-    const capacity = totalBlocks - this.#dataStart;
+    const capacity = totalBlocks - this.groups.dataStart;
     const rest = capacity % this.groupBlocks;
     const groups = Math.floor(capacity / this.groupBlocks) + (rest > SLOTS ? 1 : 0);
-    while (this.#groups.length > groups) {
-      const state = this.#groups.pop() as Group;
+    while (this.groups.list.length > groups) {
+      const state = this.groups.list.pop() as Group;
       invariant(state.used === SLOTS, 'a group that goes has no block in use');
-      this.#maps.drop(this.#groups.length);
+      this.groups.maps.drop(this.groups.list.length);
       this.#used -= SLOTS;
     }
-    this.#totalBlocks = rest > SLOTS ? totalBlocks : totalBlocks - rest;
+    this.groups.totalBlocks = rest > SLOTS ? totalBlocks : totalBlocks - rest;
     this.trimmed();
     this.rewind();
   }
 
   async #takeRun(most: number): Promise<BlockRun | undefined> {
-    if (this.#cursor >= this.#totalBlocks) this.#cursor = this.#dataStart;
-    const group = this.#groupOf(this.#cursor);
-    const limit = this.#limitOf(group);
-    const start = this.#startOf(group);
-    if (this.#stateOf(group).used >= limit) {
+    if (this.#cursor >= this.groups.totalBlocks) this.#cursor = this.groups.dataStart;
+    const group = this.groups.groupOf(this.#cursor);
+    const limit = this.groups.limitOf(group);
+    const start = this.groups.startOf(group);
+    if (this.groups.stateOf(group).used >= limit) {
       this.#cursor = start + this.groupBlocks;
       return undefined;
     }
-    const resident = await this.#maps.load(group);
+    const resident = await this.groups.maps.load(group);
     const first = resident.map.nextClear(this.#cursor - start, limit);
     if (first < 0) {
       this.#cursor = start + this.groupBlocks;
@@ -274,7 +228,7 @@ export class Allocator {
 
   #count(group: number, resident: Resident, change: number): void {
     resident.dirty = true;
-    const state = this.#stateOf(group);
+    const state = this.groups.stateOf(group);
     state.used += change;
     this.#used += change;
     if (change > 0) {
@@ -284,30 +238,5 @@ export class Allocator {
     }
     this.freedBlocks -= change;
     state.freed -= change;
-  }
-
-  #groupOf(address: number): number {
-    if (!(address >= this.#dataStart && address < this.#totalBlocks)) {
-      throw new StorageError('ERR_CORRUPT', `block ${address} is outside the save volume's data`);
-    }
-    return Math.floor((address - this.#dataStart) / this.groupBlocks);
-  }
-
-  #indexOf(address: number): number {
-    return (address - this.#dataStart) % this.groupBlocks;
-  }
-
-  #startOf(group: number): number {
-    return this.#dataStart + group * this.groupBlocks;
-  }
-
-  #limitOf(group: number): number {
-    return Math.min(this.groupBlocks, this.#totalBlocks - this.#startOf(group));
-  }
-
-  #stateOf(group: number): Group {
-    const state = this.#groups[group];
-    invariant(state !== undefined, `allocation group ${group} exists`);
-    return state;
   }
 }

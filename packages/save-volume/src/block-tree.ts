@@ -11,7 +11,7 @@
  *   T4  Every child is named with the number of entries beneath it, so that entries in a range of keys
  *       are counted on two paths from the root, however many they are.
  */
-import { type BlockDevice, invariant } from '@palimpsest/block-device';
+import { type BlockDevice, invariant, isStorageError } from '@palimpsest/block-device';
 import { checksum, getU48, setU48, viewOf } from '@palimpsest/bytes';
 import { EntryList } from './entry-list.js';
 import { CHILD, KEY, PAGE_HEADER, PAGE_MAGIC } from './format.js';
@@ -145,6 +145,44 @@ export class BlockTree {
       if (below !== MISS && above !== MISS) return Math.max(0, above - below);
       await this.fetch();
     }
+  }
+
+  /** The address of every page, for audits: leaves are named by the inner pages and not read. */
+  async eachAddress(visit: (address: number) => void): Promise<void> {
+    const walk = async (level: number, ref: PageRef): Promise<void> => {
+      visit(ref.address);
+      if (level === 0) return;
+      const page = await this.#pages.load(this.#tree, level, ref);
+      for (let index = 0; index < page.count; index += 1)
+        await walk(level - 1, childRef(page, index));
+    };
+    if (this.root.levels > 0) await walk(this.root.levels - 1, this.root);
+  }
+
+  /**
+   * The least key at which another page begins than the one that holds `key`, as far as inner pages can
+   * be read; `undefined` when there is none. For audits that pass over damage.
+   */
+  async boundAfter(
+    key: readonly [number, number, number],
+  ): Promise<[number, number, number] | undefined> {
+    let bound: [number, number, number] | undefined;
+    let ref: PageRef = this.root;
+    for (let level = this.root.levels - 1; level > 0; level -= 1) {
+      let page: Page;
+      try {
+        page = await this.#pages.load(this.#tree, level, ref);
+      } catch (error) {
+        if (!isStorageError(error)) throw error;
+        return bound;
+      }
+      const index = childIndex(page, ...key);
+      if (index + 1 < page.count) {
+        bound = readKey(page.view, PAGE_HEADER.size + (index + 1) * CHILD.size);
+      }
+      ref = childRef(page, index);
+    }
+    return bound;
   }
 
   /** Every page of the tree, for audits. */

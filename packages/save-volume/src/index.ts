@@ -19,5 +19,5 @@ export type { SpaceCrossing, SpaceReport } from './space-report.js';
 export { usedPercent } from './space-report.js';
 export type { Attributes, StoredObject } from './stored-objects.js';
 export { encodeObject, storedObject, storedObjects } from './stored-objects.js';
-export type { VerifyReport } from './verify.js';
+export type { VerifyCursor, VerifyOptions, VerifyReport } from './verify-report.js';
 export { atLevel, LEVELS_MAX, LIVE, levelOf, versionOf } from './versions.js';

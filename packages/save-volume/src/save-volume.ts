@@ -30,12 +30,13 @@ import {
   StorageError,
 } from '@palimpsest/block-device';
 import { checksum } from '@palimpsest/bytes';
-import type { Allocator, BlockRun } from './allocator.js';
+import type { Allocator } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
 import { EarmarkedSpace } from './earmark.js';
 import { ENTRY, JOURNAL_HEADER, NO_BYTES, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
+import type { BlockRun } from './groups.js';
 import { encodeRecord, recordBlocks } from './journal.js';
 import { type Counters, newCounters, type SaveVolumeMetrics } from './metrics.js';
 import { encodeObjects } from './objects.js';
@@ -44,7 +45,8 @@ import type { MapEntry } from './pending-map.js';
 import type { Recovered } from './recovery.js';
 import { type SpaceCrossing, type SpaceReport, SpaceWatch } from './space-report.js';
 import { peekGeneration, type Superblock, writeSuperblock } from './superblock.js';
-import { type VerifyReport, verifySaveVolume } from './verify.js';
+import { verifySaveVolume } from './verify.js';
+import type { VerifyOptions, VerifyReport } from './verify-report.js';
 
 /** Who holds data that a commit must save. */
 export interface Participant {
@@ -128,6 +130,9 @@ type Limits = SaveVolumeOptions &
     readonly turn: () => Promise<void>;
   };
 
+/** Told of a batch, and where its new blocks are. */
+export type CommitObserver = (batch: Batch, addresses: readonly number[]) => void;
+
 interface Task {
   readonly givesBack: boolean;
   fill(batch: Batch): Promise<void> | void;
@@ -155,6 +160,7 @@ export class SaveVolume implements AsyncDisposable {
   readonly #seed: number;
   readonly #participants = new Set<Participant>();
   readonly #tasks: Task[] = [];
+  readonly #observers = new Set<CommitObserver>();
   /** Pages of the two lists on disk, given back when the lists are written anew. */
   #chains: { objects: number[]; groups: number[] };
   #superblock: Superblock;
@@ -455,11 +461,17 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   /**
-   * Audits the volume between two commits: every page and, with `data`, every saved block is read.
-   * Damage is reported, not thrown.
+   * Audits the volume in slices between commits: every page and, with `data`, every saved block is
+   * read. Damage is reported, not thrown. With `pace` and `from` it is a scrub.
    */
-  verify(options: { readonly data?: boolean } = {}): Promise<VerifyReport> {
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return verifySaveVolume(this, this.#device, options);
+  }
+
+  /** Hears of every commit, in the instant it becomes visible, until the function returned is called. */
+  observe(observer: CommitObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
   }
 
   /**
@@ -696,6 +708,7 @@ export class SaveVolume implements AsyncDisposable {
       else this.#objects.set(id, bytes);
       this.#objectsChanged = true;
     }
+    for (const observe of this.#observers) observe(batch, addresses);
     for (const address of batch.freed) await this.allocator.release(address); // C3
   }
 
@@ -931,9 +944,9 @@ export class SaveVolume implements AsyncDisposable {
       await this.#enqueue(async () => {
         if (this.#journalHead > 0) await this.#checkpoint(false);
         for (let runs = 0; runs < RUNS_A_STEP; ) {
-          next = allocator.nextToTrim(least, next as number);
+          next = allocator.groups.nextToTrim(least, next as number);
           if (next === undefined) break;
-          const found = await allocator.freeRuns(next, this.#discardBlocks);
+          const found = await allocator.groups.freeRuns(next, this.#discardBlocks);
           for (const run of found) await this.#discard(run);
           runs += found.length;
           next += 1;
@@ -967,7 +980,7 @@ export class SaveVolume implements AsyncDisposable {
     const spare = Math.max(4, Math.ceil(this.#limits.growBytes / blockSize));
     const needed = allocator.used + this.#reserved + 2 * this.#metadataReserve(0);
     const { dataStart } = this.#superblock;
-    const end = Math.max(await allocator.end(), dataStart + needed) + spare;
+    const end = Math.max(await allocator.groups.end(), dataStart + needed) + spare;
     if (end + spare > allocator.totalBlocks) return;
     allocator.shrink(end);
     await this.#checkpoint(false);
