@@ -3,6 +3,8 @@
  * with atomic, group-committed changes. Durable and crash-safe; memory bounded by a cache budget.
  */
 export type { Batch } from './batch.js';
+export type { CheckedPart, CheckReport } from './check.js';
+export { checkSaveVolume } from './check.js';
 export type { EarmarkedSpace } from './earmark.js';
 export { BENEATH, NO_BYTES, ZERO } from './format.js';
 export type { HeldBlock } from './held-blocks.js';

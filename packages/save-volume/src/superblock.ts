@@ -64,6 +64,19 @@ export async function readSuperblock(device: BlockDevice): Promise<Superblock> {
   );
 }
 
+/** Both slots as they are, for a check of a volume that will not open. */
+export async function readSlots(device: BlockDevice): Promise<readonly [Slot, Slot]> {
+  const first = await readSlot(device, 0);
+  for (let stride = 4096; stride <= 65_536; stride *= 2) {
+    const second = await readSlot(device, stride);
+    const blockShift = (first.superblock ?? second.superblock)?.blockShift;
+    if (blockShift !== undefined && superblockStride(2 ** blockShift) === stride) {
+      return [first, second];
+    }
+  }
+  return [first, await readSlot(device, 4096)];
+}
+
 /** Reads the generation in the slot that `generation` would use; 0 when there is none. */
 export async function peekGeneration(
   device: BlockDevice,
@@ -77,7 +90,8 @@ function slotPosition(blockSize: number, generation: number): number {
   return generation % 2 === 0 ? 0 : superblockStride(blockSize);
 }
 
-interface Slot {
+/** What one slot holds. */
+export interface Slot {
   readonly superblock?: Superblock;
   /** True when the slot at least starts like a superblock. */
   readonly magic: boolean;
