@@ -168,4 +168,14 @@ export const control = {
   createBranch: (store, name, from) => api(store, 'POST', '/v1/branches/create', { name, from }),
   deleteBranch: (store, reference) =>
     api(store, 'POST', '/v1/branches/delete', { reference, now: true, recursive: true }),
+  /** Clients of the branch are ended; so in the next two. */
+  refreshBranch: (store, branch, from) =>
+    api(store, 'POST', '/v1/branches/refresh', { branch, from, force: true }),
+  /** `how`: `bytesPerSecond`. */
+  restore: (store, target, from, how = {}) =>
+    api(store, 'POST', '/v1/restore', { target, from, force: true, ...how }),
+  undo: (store) => api(store, 'POST', '/v1/undo', { force: true }),
+  resumeRestore: (store, target, how = {}) =>
+    api(store, 'POST', '/v1/restore/resume', { target, ...how }),
+  restores: async (store) => (await api(store, 'GET', '/v1/restores')).items,
 };
