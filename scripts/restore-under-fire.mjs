@@ -107,7 +107,7 @@ function idOf(bytes, page) {
 function compare(bytes, page, allowed, where) {
   done['pages compared'] += 1;
   const id = idOf(bytes, page);
-  const found = allowed.find((each) => (each < 0 ? 0 : each) === id);
+  const found = allowed.find((each) => Math.max(each, 0) === id);
   if (found !== undefined) return found;
   const [first, second] = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
   const holds =
