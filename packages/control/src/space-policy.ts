@@ -3,9 +3,9 @@
  * The save volume asks it before it refuses anything (`onPressure`), and tells it of growth and of
  * thresholds; it is made before the save volume is opened and begins when the store is.
  *
- *   F1  Space is taken back in this order, no more than is needed: what was deleted and can still be
- *       had back; then, with the policy `drop-oldest`, the oldest snapshots that nobody needs. Then the
- *       write is refused. With `fail-writes` no snapshot goes that nobody deleted.
+ *   F1  Space is found in this order, no more than is needed: what was deleted and can still be had
+ *       back; growth, as far as it may; then, with the policy `drop-oldest`, the oldest snapshots that
+ *       nobody needs. Then the write is refused. With `fail-writes` no snapshot goes that nobody deleted.
  *   F2  It waits for no other change of the store: the change that is under way may be the one that
  *       needs the space. So each of its own is one commit that looks at what it changes.
  *   F3  It never makes things worse: whatever fails in it, the write is refused as without it.
@@ -56,13 +56,17 @@ export class SpacePolicy {
   #parts: SpacePolicyParts | undefined;
   #stopLooking: () => void = () => undefined;
   #working: Promise<boolean> | undefined;
+  #purging: Promise<boolean> | undefined;
   /** F4: set while the store is known to be full: the bytes that there was no space for. */
   #refusedBytes: number | undefined;
   /** F4: set while the use of space is known to be above the threshold, or not much below. */
   #isHigh = false;
 
   /** For `openSaveVolume`. */
-  readonly saveOptions: Required<Pick<SaveVolumeOptions, 'onPressure' | 'onGrown' | 'onSpace'>> = {
+  readonly saveOptions: Required<
+    Pick<SaveVolumeOptions, 'beforeGrowth' | 'onPressure' | 'onGrown' | 'onSpace'>
+  > = {
+    beforeGrowth: () => this.#purge(),
     onPressure: (neededBytes) => {
       this.#working ??= this.#giveBack(neededBytes).finally(() => {
         this.#working = undefined;
@@ -104,15 +108,16 @@ export class SpacePolicy {
   async end(): Promise<void> {
     this.#stopLooking();
     this.#parts = undefined;
-    await this.#working;
+    await Promise.all([this.#working, this.#purging]);
   }
 
   /** F1. */
   async #giveBack(neededBytes: number): Promise<boolean> {
     if (this.#parts === undefined) return false;
-    const { logger, settings, purgeOne, dropOldest } = this.#parts;
+    const { logger, settings, dropOldest } = this.#parts;
     try {
-      if (await purgeOne()) return true;
+      // Asked for before growth already, by those who need space for data; not by the others.
+      if (await this.#purge()) return true;
       const drops = settings().fullPolicy === 'drop-oldest';
       if (drops && (await dropOldest())) return true;
       if (this.#refusedBytes === undefined) {
@@ -123,13 +128,35 @@ export class SpacePolicy {
       }
       this.#refusedBytes = neededBytes;
     } catch (error) {
-      if (!isStorageError(error)) throw error;
-      // F3: who needs the space is told that there is none, which is true.
-      if (error.code !== 'ERR_CLOSED') {
-        logger.error(`giving space back failed: ${error.message}`);
-      }
+      this.#excuse(error, logger);
     }
     return false;
+  }
+
+  /** One at a time: two who need space must not cost two deleted things where one is enough. */
+  #purge(): Promise<boolean> {
+    this.#purging ??= this.#purgeOne().finally(() => {
+      this.#purging = undefined;
+    });
+    return this.#purging;
+  }
+
+  async #purgeOne(): Promise<boolean> {
+    if (this.#parts === undefined) return false;
+    const { logger, purgeOne } = this.#parts;
+    try {
+      return await purgeOne();
+    } catch (error) {
+      this.#excuse(error, logger);
+      return false;
+    }
+  }
+
+  /** F3: who needs the space is told that there is none, which is true. */
+  #excuse(error: unknown, logger: Logger): void {
+    if (!isStorageError(error)) throw error;
+    if (error.code === 'ERR_CLOSED') return;
+    logger.error(`giving space back failed: ${error.message}`);
   }
 
   #look(): void {

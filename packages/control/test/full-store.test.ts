@@ -159,6 +159,29 @@ test('drop-oldest: what was deleted goes before anything else, though it is youn
   await store.close();
 });
 
+test('what was deleted goes before the save volume grows, and no more of it than that takes', async () => {
+  const { machine, store, events } = await started('fail-writes');
+  expect(await overwrite(store, 'prod', 1)).toBe(true);
+  await rounds({ store, machine }, 1, 2);
+  await store.configure({ maximumBytes: null });
+  await store.deleteSnapshot('prod@r2');
+  machine.nowMs += 1000;
+  await store.deleteSnapshot('prod@r1');
+  const before = store.status().space.totalBytes;
+  await rounds({ store, machine }, 3, 3);
+  expect(store.status().space.totalBytes).toBe(before);
+  await store.undo(); // the younger deletion
+  expect(names(store)).toEqual(['r1', 'r3']);
+  await expectIntact(store);
+  // Nothing deleted is left: now it grows.
+  await rounds({ store, machine }, 4, 5);
+  expect(store.status().space.totalBytes).toBeGreaterThan(before);
+  expect(events.map(({ type }) => type)).toContain('grown');
+  expect(names(store)).toEqual(['r1', 'r3', 'r4', 'r5']);
+  await expectIntact(store);
+  await store.close();
+});
+
 test('an undo while its space is being taken back has all of it, or is refused (W3)', async () => {
   const outcomes = new Set<string>();
   for (let turns = 0; turns < 12; turns += 1) {

