@@ -100,9 +100,9 @@ test('drop-oldest: what is held, is a base or is open stays, to the last', async
   const { machine, store, events } = await started('drop-oldest');
   expect(await overwrite(store, 'prod', 1)).toBe(true);
   await rounds({ store, machine }, 1, 1);
-  await store.hold('prod@r1', 'audit');
+  await store.createBranch({ name: 'dev', from: 'prod@r1' });
   await rounds({ store, machine }, 2, 2);
-  await store.createBranch({ name: 'dev', from: 'prod@r2' });
+  await store.hold('prod@r2', 'audit');
   machine.nowMs += 1000;
   await store.createSnapshot({ volume: 'prod', name: 'r3' });
   const reader = await store.openExport('prod@r3');
@@ -113,9 +113,9 @@ test('drop-oldest: what is held, is a base or is open stays, to the last', async
   expect(await readBlock(reader.device, BLOCKS - 1)).toBe(3);
   await reader.release();
   // One hold less is enough.
-  await store.unhold('prod@r1', 'audit');
+  await store.unhold('prod@r2', 'audit');
   expect(await overwrite(store, 'prod', 6)).toBe(true);
-  expect(names(store)).toEqual(['r2', 'r3']);
+  expect(names(store)).toEqual(['r1', 'r3']);
   await expectIntact(store);
   await store.close();
 });
@@ -242,14 +242,16 @@ test('verbs on a full store: a snapshot is taken when one may be dropped, deleti
   await store.createSnapshot({ volume: 'prod', name: 'r3' });
   expect(await overwrite(store, 'prod', 4)).toBe(false);
   // Small things go into what is left until nothing is.
-  const take = () => store.createSnapshot({ volume: 'prod', message: 'x'.repeat(1000) });
-  const refused = await refusal(async () => {
-    for (;;) await take();
-  });
-  expect(refused.code).toBe('ERR_NO_SPACE');
+  const take = (message: string) => store.createSnapshot({ volume: 'prod', message });
+  for (const message of ['x'.repeat(1000), '']) {
+    const refused = await refusal(async () => {
+      for (;;) await take(message);
+    });
+    expect(refused.code).toBe('ERR_NO_SPACE');
+  }
   await store.configure({ graceMs: 0 }).catch(() => undefined); // no room even for that, perhaps
   await store.deleteSnapshot('prod@r1', { now: true });
-  await take();
+  await take('');
   await store.configure({ fullPolicy: 'drop-oldest' });
   expect(await overwrite(store, 'prod', 5)).toBe(true);
   expect((await store.verify({ data: true })).problems).toEqual([]);
