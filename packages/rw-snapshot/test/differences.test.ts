@@ -257,6 +257,29 @@ test('a branch made independent differs from production in all that may differ',
   }
 });
 
+test('what a running restore has still to write is told', async () => {
+  const world = new World();
+  await world.make();
+  const { volume, save } = world;
+  const fill = (first: number, count: number, byte: number) =>
+    volume.device.write(new Uint8Array(count * BLOCK).fill(byte), first * BLOCK);
+  await fill(0, 50, 1);
+  const { id: before } = await volume.createSnapshot();
+  await fill(10, 10, 2);
+  const { undo } = await volume.startRestore(before, { undo: {} });
+  const told = (id: number) =>
+    collect(changedBlocks(save, world.production.reference, { kind: 'snapshot', id }));
+  await save.commit();
+  const expected = new Set([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  expect(await told(undo.id)).toEqual(expected);
+  await fill(30, 1, 3);
+  await save.commit();
+  expect(await told(undo.id)).toEqual(new Set([...expected, 30]));
+  expect(await told(before)).toContain(30);
+  await volume.copyBack();
+  expect(await told(undo.id)).toEqual(new Set([...expected, 30]));
+});
+
 test('states of different volumes are not compared', async () => {
   const world = new World();
   await world.make();
