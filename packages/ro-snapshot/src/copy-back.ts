@@ -111,7 +111,7 @@ async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promi
     const isToDo = layers.isPending(block) === true && copyOut.held.get(block) === undefined;
     if (isToDo) {
       const each = states.mostBlocks;
-      if (!space.secure(1, [block], each)) {
+      if (!space.secure(1, [block], each, 1)) {
         const needed = space.needed(1, 1, each);
         await save.reserveSlowly(needed);
         save.settled(needed);
@@ -173,7 +173,9 @@ async function unlessAborted(
   let stop: () => void = () => undefined;
   const aborted = new Promise<void>((_, reject) => {
     stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop);
+    if (signal.aborted)
+      stop(); // The event is over: `work` itself may have been what aborted.
+    else signal.addEventListener('abort', stop);
   });
   try {
     await Promise.race([work, aborted]);

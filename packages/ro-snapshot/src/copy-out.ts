@@ -95,12 +95,18 @@ export class CopyOut implements Participant {
     const unfilled = this.held.unfilled();
     const old: MissingBlock[] = [];
     const zeros: MissingBlock[] = [];
+    const undone: number[] = [];
     let taken = 0;
     try {
       for (const block of unfilled) {
         if (taken >= ARENA_BYTES / this.#parts.save.blockSize) break;
         const states = await this.#missing(block);
         if (!batch.hasRoom(old.length + zeros.length + states.length)) break;
+        // What is recorded below the undo snapshot makes a block one that may differ (RS5): it counts
+        // as done when it is settled, like those that a restore found to differ.
+        const { top } = this.#parts.layers;
+        const isBelow = top !== undefined && states.some(({ version }) => version < top.undo);
+        if (isBelow || (top !== undefined && (await this.#isPending(block)))) undone.push(block);
         for (const state of states) {
           (state.level === ZEROS ? zeros : old).push({ block, ...state });
         }
@@ -116,12 +122,8 @@ export class CopyOut implements Participant {
       this.#fail(error);
       return false;
     }
-    const { layers } = this.#parts;
-    for (const block of unfilled.slice(0, taken)) {
-      this.held.fill(block);
-      // Loaded a moment ago, but many blocks may have driven the region out again.
-      if (!layers.none && (await this.#isPending(block))) this.#undone.push(block);
-    }
+    this.#undone = undone;
+    for (const block of unfilled.slice(0, taken)) this.held.fill(block);
     if (taken < unfilled.length) more = true;
     return more;
   }
@@ -140,10 +142,8 @@ export class CopyOut implements Participant {
         bytes === null ? clone.zero(position, length) : clone.write(bytes, position),
       );
       this.refusal = undefined;
-      for (const block of undone) {
-        layers.settled(block); // W5
-        space.settled(block);
-      }
+      for (const block of undone) layers.settled(block); // W5
+      for (const block of filled) space.settled(block);
       this.held.settle();
       if (layers.unmarked.size > UNMARKED_MAX) await this.flushed(() => clone.flush());
     } catch (error) {

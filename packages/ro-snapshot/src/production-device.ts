@@ -63,6 +63,9 @@ interface Placed {
 /** Blocks of one request that are decided on, and held, together. */
 const SLICE_BLOCKS = 256;
 
+/** The same of a discard: space for so few is found, or given up on, together. */
+const DISCARD_BLOCKS = 32;
+
 /** See the file header. */
 export class ProductionDevice implements BlockDriver {
   readonly blockSize: number;
@@ -174,7 +177,7 @@ export class ProductionDevice implements BlockDriver {
   }
 
   async #writeSlice(first: number, count: number, source: Uint8Array | null): Promise<void> {
-    const { save, space, states } = this.#parts;
+    const { layers, save, space, states } = this.#parts;
     const each = states.mostBlocks;
     // Deciding, reserving and placing happen in one turn: nothing can change between them.
     for (;;) {
@@ -183,9 +186,10 @@ export class ProductionDevice implements BlockDriver {
         await obstacle;
         continue;
       }
-      const undone = this.#undone(first, count);
-      if (space.secure(count, undone, each)) break;
-      const needed = space.needed(count, undone.length, each);
+      const costly = this.#costly(first, count);
+      const undone = costly.filter((block) => layers.isPending(block) === true).length;
+      if (space.secure(count, costly, each, undone)) break;
+      const needed = space.needed(count, costly.length, each);
       await save.reserveSlowly(needed);
       save.settled(needed);
     }
@@ -199,13 +203,15 @@ export class ProductionDevice implements BlockDriver {
     await completion;
   }
 
-  /** The blocks that a restore has not done yet. */
-  #undone(first: number, count: number): number[] {
-    const { layers } = this.#parts;
+  /** The blocks that may need more than one block of space: not restored yet, or in unused spans. */
+  #costly(first: number, count: number): number[] {
+    const { layers, states } = this.#parts;
     const blocks: number[] = [];
-    if (layers.none) return blocks;
+    if (layers.none && !states.hasUnused) return blocks;
     for (let block = first; block < first + count; block += 1) {
-      if (layers.isPending(block) === true) blocks.push(block);
+      if (layers.isPending(block) === true || (states.hasUnused && this.#wayOf(block) === 'hold')) {
+        blocks.push(block);
+      }
     }
     return blocks;
   }
@@ -263,7 +269,7 @@ export class ProductionDevice implements BlockDriver {
       }
       const way = this.#wayOf(first + done);
       let run = 1;
-      const most = way === 'hold' ? SLICE_BLOCKS : Number.POSITIVE_INFINITY;
+      const most = way === 'hold' ? DISCARD_BLOCKS : Number.POSITIVE_INFINITY;
       while (run < Math.min(most, count - done) && this.#wayOf(first + done + run) === way)
         run += 1;
       if (way === 'hold') await this.#zeroHeld(first + done, run);

@@ -10,9 +10,10 @@
  *        x, else the clone volume; production is read like a snapshot younger than all.
  *   RS2  A mark becomes durable after a flush of the clone volume that covers what it speaks of, and
  *        before a flush or a snapshot that relies on it is answered. Until then it is in `unmarked`.
- *   RS5  Which blocks may differ never changes: sources and undo snapshots stay, and entries between
- *        them only move among snapshots between them. A region of both facts can be dropped from
- *        memory and loaded again, but for what is in `unmarked`.
+ *   RS5  A block that is not pending never becomes so: sources and undo snapshots stay, entries between
+ *        them only move among snapshots between them, and a block that gets one there is marked as
+ *        done by the flush that covers it (until then its source has the same bytes). So a region can
+ *        be dropped from memory and loaded again, but for what is in `unmarked`.
  */
 import { type Completion, together } from '@palimpsest/block-device';
 import { BitMap } from '@palimpsest/bytes';

@@ -13,7 +13,7 @@ import type { EarmarkedSpace, SaveVolume } from '@palimpsest/save-volume';
 export class RestoreSpace {
   readonly #save: SaveVolume;
   #earmark: EarmarkedSpace | undefined;
-  /** Blocks of space beyond the first that a block which is held and not done has taken. */
+  /** Blocks of space beyond the first that a held block has taken. */
   readonly #extra = new Map<number, number>();
 
   constructor(save: SaveVolume) {
@@ -32,26 +32,27 @@ export class RestoreSpace {
   }
 
   /**
-   * Secures space for `count` blocks of a request, of which `undone` are not done and need `each`
-   * blocks. What is not used of the first `count` is the caller's to give back.
+   * Secures space for `count` blocks of a request, of which `costly` need `each` blocks, and `undone`
+   * of them may use what is set aside. What is not used of `count` is the caller's to give back.
    */
-  secure(count: number, undone: readonly number[], each: number): boolean {
-    const fresh = undone.filter((block) => !this.#extra.has(block));
-    const extra = fresh.length * Math.max(0, each - 1);
-    const taken = Math.min(this.#earmark?.blocks ?? 0, undone.length + extra);
+  secure(count: number, costly: readonly number[], each: number, undone: number): boolean {
+    const more = Math.max(0, each - 1);
+    const fresh = costly.filter((block) => !this.#extra.has(block));
+    const extra = fresh.length * more;
+    const taken = Math.min(this.#earmark?.blocks ?? 0, undone * each, count + extra);
     const rest = count + extra - taken;
     if (rest > 0 && !this.#save.reserve(rest)) return false;
     if (taken > 0) this.#earmark?.take(taken);
-    for (const block of fresh) this.#extra.set(block, Math.max(0, each - 1));
+    for (const block of fresh) this.#extra.set(block, more);
     return true;
   }
 
   /** What `secure` would have to find in the store at most. */
-  needed(count: number, undone: number, each: number): number {
-    return count + undone * Math.max(0, each - 1);
+  needed(count: number, costly: number, each: number): number {
+    return count + costly * Math.max(0, each - 1);
   }
 
-  /** The block is done: what it took beyond its own block is committed, or was not needed. */
+  /** The block is settled: what it took beyond its own block is committed, or was not needed. */
   settled(block: number): void {
     const extra = this.#extra.get(block);
     if (extra === undefined) return;

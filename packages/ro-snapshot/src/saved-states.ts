@@ -23,6 +23,9 @@ import type { UnusedSpans } from './unused-spans.js';
 /** Zeros, as a level. */
 export const ZEROS = -1;
 
+/** Blocks reserved for what unused spans add: any number can be needed, more than this hardly ever. */
+const PIECES = 2;
+
 /** A state to be recorded. */
 export interface MissingState {
   readonly version: number;
@@ -38,6 +41,7 @@ export class SavedStates {
   readonly #unused: UnusedSpans;
   /** Snapshots at which what lies beneath may change, youngest first. */
   #stops: readonly number[] = [];
+  #hasUnused = false;
 
   constructor(save: SaveVolume, space: number, layers: RestoreLayers, unused: UnusedSpans) {
     this.#save = save;
@@ -46,21 +50,32 @@ export class SavedStates {
     this.#unused = unused;
   }
 
-  /** True when all snapshots read the clone volume where they have nothing of their own. */
+  /** True when every snapshot reads the clone volume where it has no state of its own. */
   get simple(): boolean {
-    return this.#stops.length <= 1;
+    const [youngest, older] = this.#stops;
+    return older === undefined && (youngest === undefined || !this.#unused.isIn(youngest));
   }
 
-  /** Blocks that one pending block can take at most. */
+  /**
+   * Blocks of space that the states of one block can take: one a layer, one for the snapshots younger
+   * than all layers, and two more where unused spans cut the queue in pieces.
+   */
   get mostBlocks(): number {
     const { top, all } = this.#layers;
-    return all.length + ((this.#stops[0] ?? 0) > (top?.undo ?? 0) ? 1 : 0);
+    const younger = (this.#stops[0] ?? 0) > (top?.undo ?? 0) ? 1 : 0;
+    return all.length + younger + (this.hasUnused ? PIECES : 0);
+  }
+
+  /** True when snapshots with unused spans may make any block take more than one. */
+  get hasUnused(): boolean {
+    return this.#hasUnused;
   }
 
   /** Follows the queue and the layers as they are now. */
   follow(queue: SnapshotQueue): void {
     const stops = new Set([queue.youngest, ...this.#layers.all.map(({ undo }) => undo)]);
     let older: number | undefined;
+    this.#hasUnused = queue.records.some(({ id }) => this.#unused.isIn(id));
     for (const { id } of queue.records) {
       if (this.#unused.isIn(id)) {
         stops.add(id);

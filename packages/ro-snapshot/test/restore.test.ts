@@ -1,0 +1,262 @@
+/** What a restore promises, one promise a test, with the devices beneath watched. */
+import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
+import { failing } from '@palimpsest/block-device/testing';
+import { formatSaveVolume, openSaveVolume } from '@palimpsest/save-volume';
+import { describe, expect, test } from 'vitest';
+import { createProductionVolume, openProductionVolume, type RestoreSource } from '../src/index.js';
+
+const BLOCK = 4096;
+const BLOCKS = 64;
+
+async function makeWorld(saveBytes = 4 << 20) {
+  const saveFaults = failing(createMemoryDevice({ size: saveBytes }));
+  const cloneFaults = failing(createMemoryDevice({ size: BLOCKS * BLOCK }));
+  await formatSaveVolume(saveFaults.device, { journalBytes: 64 << 10 });
+  const save = await openSaveVolume(saveFaults.device, { growBytes: 1, maximumBytes: saveBytes });
+  const volume = await createProductionVolume(save, cloneFaults.device);
+  return { save, volume, clone: cloneFaults.device, saveFaults, cloneFaults };
+}
+
+const filled = (value: number, blocks = 1) => new Uint8Array(blocks * BLOCK).fill(value);
+
+async function read(device: BlockDevice, block: number): Promise<number> {
+  const bytes = new Uint8Array(BLOCK);
+  await device.readInto(bytes, block * BLOCK);
+  expect(bytes).toEqual(filled(bytes[0] as number));
+  return bytes[0] as number;
+}
+
+/** A volume of ones, a snapshot of it, and `changed` blocks of twos since. */
+async function makeChanged(changed: number, saveBytes?: number) {
+  const world = await makeWorld(saveBytes);
+  const { volume } = world;
+  await volume.device.write(filled(1, BLOCKS), 0);
+  const { id } = await volume.createSnapshot();
+  if (changed > 0) await volume.device.write(filled(2, changed), 0);
+  await volume.device.flush();
+  return { ...world, id };
+}
+
+test('what is read changes at once, before a byte of the image does (I7, RS7)', async () => {
+  const { volume, cloneFaults, id } = await makeChanged(8);
+  const before = cloneFaults.calls.write;
+  const { undo } = await volume.startRestore(id, { undo: { name: 'before' } });
+  expect(await read(volume.device, 3)).toBe(1);
+  expect(await read(volume.openSnapshot(undo.id), 3)).toBe(2);
+  expect(undo.attributes).toEqual({ name: 'before' });
+  expect(cloneFaults.calls.write).toBe(before);
+  await volume.device.write(filled(3), 3 * BLOCK);
+  expect(await read(volume.device, 3)).toBe(3);
+  expect(await read(volume.device, 4)).toBe(1);
+});
+
+test('only blocks that may differ are copied, and the image is plain at the end', async () => {
+  const { volume, clone, cloneFaults, id } = await makeChanged(8);
+  await volume.startRestore(id, { undo: {}, attributes: { by: 'me' } });
+  expect(volume.restores).toMatchObject([
+    { source: { snapshot: id }, doneBlocks: 0, totalBlocks: 8, attributes: { by: 'me' } },
+  ]);
+  const before = cloneFaults.calls.write;
+  const seen: number[] = [];
+  await volume.copyBack({
+    stepBytes: 2 * BLOCK,
+    onProgress: ({ doneBlocks }) => seen.push(doneBlocks),
+  });
+  expect(cloneFaults.calls.write - before).toBe(4);
+  expect(seen).toEqual([2, 4, 6, 8]);
+  expect(volume.restores).toEqual([]);
+  for (const block of [0, 7, 8]) expect(await read(clone, block)).toBe(1);
+});
+
+test('a step costs one flush of each device (R23)', async () => {
+  const { volume, saveFaults, cloneFaults, id } = await makeChanged(32);
+  await volume.startRestore(id, { undo: {} });
+  const before = { save: saveFaults.calls.flush, clone: cloneFaults.calls.flush };
+  await volume.copyBack({ stepBytes: 4 * BLOCK });
+  // Eight steps, the drain before the end, the end itself, and what gives marks back.
+  expect(saveFaults.calls.flush - before.save).toBeLessThanOrEqual(8 + 3);
+  expect(cloneFaults.calls.flush - before.clone).toBeLessThanOrEqual(8 + 2);
+});
+
+test('source and undo snapshot stay while they are needed, others may go', async () => {
+  const { volume, id } = await makeChanged(8);
+  const other = await volume.createSnapshot();
+  const { undo } = await volume.startRestore(id, { undo: {} });
+  for (const needed of [id, undo.id]) {
+    await expect(volume.deleteSnapshot(needed)).rejects.toMatchObject({ code: 'ERR_IN_USE' });
+  }
+  await volume.deleteSnapshot(other.id);
+  expect(await read(volume.device, 0)).toBe(1);
+  await volume.copyBack();
+  await volume.deleteSnapshot(id);
+  await volume.deleteSnapshot(undo.id);
+  expect(await read(volume.device, 0)).toBe(1);
+});
+
+test('restoring to the undo snapshot cancels, bit for bit, and drops what was written since', async () => {
+  const { volume, clone, id } = await makeChanged(8);
+  const { undo } = await volume.startRestore(id, { undo: {} });
+  await volume.device.write(filled(9), 20 * BLOCK);
+  await volume.device.write(filled(9), 2 * BLOCK);
+  const mid = await volume.createSnapshot();
+  await volume.startRestore(undo.id, { undo: {} });
+  expect(volume.restores).toHaveLength(2);
+  const state = async (device: BlockDevice) =>
+    Promise.all([0, 2, 7, 8, 20].map((block) => read(device, block)));
+  expect(await state(volume.device)).toEqual([2, 2, 2, 1, 1]);
+  expect(await state(volume.openSnapshot(mid.id))).toEqual([1, 9, 1, 1, 9]);
+  await volume.copyBack({ stepBytes: BLOCK });
+  expect(await state(clone)).toEqual([2, 2, 2, 1, 1]);
+  expect(await state(volume.openSnapshot(mid.id))).toEqual([1, 9, 1, 1, 9]);
+});
+
+test('a source that cannot be read ends the copy-back, and is never taken for zeros (R24)', async () => {
+  const { volume, save, clone, saveFaults, id } = await makeChanged(8);
+  await volume.startRestore(id, { undo: {} });
+  const entry = await save.find(volume.id, 5, id);
+  saveFaults.unreadable((entry?.address as number) * BLOCK);
+  await expect(volume.copyBack({ stepBytes: BLOCK })).rejects.toMatchObject({ code: 'ERR_IO' });
+  await expect(read(volume.device, 5)).rejects.toMatchObject({ code: 'ERR_IO' });
+  expect(await read(clone, 5)).toBe(2);
+  expect(volume.restores).toHaveLength(1);
+  saveFaults.heal();
+  await volume.copyBack();
+  expect(await read(clone, 5)).toBe(1);
+});
+
+test('a restore that there is no space for does not start, and says so (RS4)', async () => {
+  const { volume, id } = await makeChanged(60, 560 << 10);
+  const starting = volume.startRestore(id, { undo: {} });
+  await expect(starting).rejects.toMatchObject({ code: 'ERR_NO_SPACE' });
+  await expect(starting).rejects.toThrow(`up to ${60 * BLOCK} bytes`);
+  expect(volume.restores).toEqual([]);
+  expect(volume.snapshots).toHaveLength(1);
+  expect(await read(volume.device, 0)).toBe(2);
+});
+
+test('a copy-back can be stopped, paced, and run once at a time', async () => {
+  const { volume, id } = await makeChanged(8);
+  await volume.startRestore(id, { undo: {} });
+  const stop = new AbortController();
+  let paced = 0;
+  const copying = volume.copyBack({
+    stepBytes: BLOCK,
+    signal: stop.signal,
+    pace: (bytes) => {
+      paced += bytes;
+      if (paced === 3 * BLOCK) stop.abort(new Error('paused'));
+      return paced < 3 * BLOCK ? Promise.resolve() : new Promise(() => undefined);
+    },
+  });
+  await expect(volume.copyBack()).rejects.toMatchObject({ code: 'ERR_BUSY' });
+  await expect(copying).rejects.toThrow('paused');
+  expect(volume.restores).toMatchObject([{ doneBlocks: 2 }]);
+  await volume.copyBack();
+  expect(volume.restores).toEqual([]);
+});
+
+test('a volume can be closed in the midst, and goes on when it is opened again (RS8)', async () => {
+  const { volume, save, clone, id } = await makeChanged(8);
+  const { undo } = await volume.startRestore(id, { undo: {} });
+  let steps = 0;
+  const copying = volume.copyBack({
+    stepBytes: BLOCK,
+    pace: () => {
+      steps += 1;
+      return steps < 4 ? Promise.resolve() : new Promise(() => undefined);
+    },
+  });
+  const ended = expect(copying).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  while (steps < 4) await new Promise(setImmediate);
+  await volume.close();
+  await ended;
+  const again = await openProductionVolume(save, volume.id, clone);
+  expect(again.restores).toHaveLength(1);
+  expect(await read(again.device, 7)).toBe(1);
+  await again.copyBack();
+  expect(await read(clone, 7)).toBe(1);
+  expect(await read(again.openSnapshot(undo.id), 7)).toBe(2);
+});
+
+test('a block that was saved and not overwritten before a crash is not saved twice (I2, RS3)', async () => {
+  const { volume, save, clone, cloneFaults, id } = await makeChanged(4);
+  await volume.startRestore(id, { undo: {} });
+  cloneFaults.fail({ call: 'write', nth: 1, repeat: 'from-then-on' });
+  await expect(volume.copyBack()).rejects.toMatchObject({ code: 'ERR_FAILED' });
+  expect(volume.copiedOutBlocks).toBe(4 + 4);
+  await volume.close().catch(() => undefined);
+  cloneFaults.heal();
+  const again = await openProductionVolume(save, volume.id, clone);
+  await again.copyBack();
+  expect(again.copiedOutBlocks).toBe(0);
+  expect(await read(clone, 3)).toBe(1);
+});
+
+describe('sizes', () => {
+  test('beyond the end of a source that is smaller there are zeros', async () => {
+    const { volume, clone, id } = await makeChanged(1);
+    await volume.resize(2 * BLOCKS * BLOCK);
+    await volume.device.write(filled(5, 2), (BLOCKS - 1) * BLOCK);
+    await volume.startRestore(id, { undo: {} });
+    expect([await read(volume.device, BLOCKS - 1), await read(volume.device, BLOCKS)]).toEqual([
+      1, 0,
+    ]);
+    await volume.copyBack();
+    expect([await read(clone, BLOCKS - 1), await read(clone, BLOCKS)]).toEqual([1, 0]);
+    expect(volume.size).toBe(2 * BLOCKS * BLOCK);
+  });
+
+  test('a source that is larger is refused', async () => {
+    const { volume, id } = await makeChanged(1);
+    const source = sourceOf(volume.openSnapshot(id), id, new Map());
+    const larger = { ...source, size: 2 * BLOCKS * BLOCK };
+    const starting = volume.startRestore(larger, { undo: {} });
+    await expect(starting).rejects.toMatchObject({ code: 'ERR_INVALID' });
+  });
+});
+
+/** A source like a branch's snapshot: some blocks of its own over a snapshot of the volume. */
+function sourceOf(
+  base: BlockDevice,
+  root: number,
+  own: ReadonlyMap<number, number>,
+): RestoreSource {
+  return {
+    ref: { volume: 0, snapshot: root },
+    root,
+    size: base.size,
+    readInto: async (target, position) => {
+      await base.readInto(target, position);
+      for (let at = 0; at < target.length; at += BLOCK) {
+        const value = own.get((position + at) / BLOCK);
+        if (value !== undefined) target.fill(value, at, at + BLOCK);
+      }
+    },
+    mayDiffer: (block) => own.has(block),
+    nextDiffering: async (from, limit) =>
+      [...own.keys()].filter((block) => block >= from).slice(0, limit),
+  };
+}
+
+test('a source with blocks of its own is restored, and opened again by who knows it', async () => {
+  const { volume, save, clone, id } = await makeChanged(4);
+  const own = new Map([
+    [2, 7],
+    [30, 8],
+  ]);
+  await volume.startRestore(sourceOf(volume.openSnapshot(id), id, own), { undo: {} });
+  const expected = [1, 7, 1, 8, 1];
+  const state = async (device: BlockDevice) =>
+    Promise.all([0, 2, 3, 30, 31].map((block) => read(device, block)));
+  expect(await state(volume.device)).toEqual(expected);
+  await volume.device.write(filled(9), 31 * BLOCK);
+  await volume.close();
+  const opening = openProductionVolume(save, volume.id, clone);
+  await expect(opening).rejects.toMatchObject({ code: 'ERR_INVALID' });
+  const again = await openProductionVolume(save, volume.id, clone, {
+    openSource: (ref, opened) => sourceOf(opened.openSnapshot(ref.snapshot), ref.snapshot, own),
+  });
+  expect(await state(again.device)).toEqual([1, 7, 1, 8, 9]);
+  await again.copyBack();
+  expect(await state(clone)).toEqual([1, 7, 1, 8, 9]);
+});
