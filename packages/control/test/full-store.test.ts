@@ -16,7 +16,7 @@ import {
   SAVE_SIZE,
   withDevice,
 } from './fixture.js';
-import type { MemoryMachine } from './memory-machine.js';
+import { createMemoryMachine, type MemoryMachine } from './memory-machine.js';
 
 /** Blocks of a volume: the save volume has room for the old ones of about two rounds. */
 const BLOCKS = 320;
@@ -58,6 +58,20 @@ async function rounds(
     await store.createSnapshot({ volume: 'prod', name: `r${round}` });
     expect(await overwrite(store, 'prod', round + 1)).toBe(true);
   }
+}
+
+/** The machine as it would be if it were killed now: what was written is there, nobody runs. */
+async function copyOf(machine: MemoryMachine): Promise<MemoryMachine> {
+  const copy = createMemoryMachine();
+  copy.nowMs = machine.nowMs;
+  const paths = [...machine.files.keys()];
+  const contents = paths.map((path) => machine.bytes(path)); // read in this turn, before others go on
+  for (const [index, path] of paths.entries()) {
+    const bytes = (await contents[index]) as Uint8Array;
+    copy.put(path, bytes.length);
+    await copy.overwrite(path, 0, bytes);
+  }
+  return copy;
 }
 
 const names = (store: Store): string[] => store.listSnapshots('prod').map(({ name }) => name);
@@ -181,6 +195,31 @@ test('what was deleted goes before the save volume grows, and no more of it than
   await expectIntact(store);
   await store.close();
 });
+
+test('killed between the commit of a drop and what it gives back: the next opening ends it (FD2)', async () => {
+  const { machine, store } = await started('drop-oldest');
+  expect(await overwrite(store, 'prod', 1)).toBe(true);
+  const images: Promise<MemoryMachine>[] = [];
+  store.subscribe(({ type }) => {
+    if (type === 'dropped' || type === 'full') images.push(copyOf(machine));
+  });
+  await rounds({ store, machine }, 1, 5);
+  expect(images.length).toBeGreaterThan(1);
+  for (const image of await Promise.all(images)) {
+    await using again = await openStore('/store', image.process());
+    const drops = again.log().filter(({ kind }) => kind === 'drop');
+    expect(drops.length).toBeGreaterThan(0); // logged by the commit that hid it
+    const left = names(again);
+    expect(drops.some(({ target }) => left.includes(target.slice('prod@'.length)))).toBe(false);
+    await expectIntact(again);
+    const before = again.status().space.usedBytes;
+    for (let turn = 0; turn < 20; turn += 1) await image.tick();
+    expect(again.status().space.usedBytes).toBeLessThan(before);
+    await expectIntact(again);
+    expect((await refusal(() => again.undo())).code).toBe('ERR_NOT_FOUND'); // it is no deletion by a user
+  }
+  await store.close();
+}, 30_000);
 
 test('an undo while its space is being taken back has all of it, or is refused (W3)', async () => {
   const outcomes = new Set<string>();
