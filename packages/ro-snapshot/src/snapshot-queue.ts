@@ -39,6 +39,8 @@ export type Alongside = (batch: Batch) => void;
 export interface DeletionOptions {
   /** Hears how many saved blocks were dealt with, and about how many there are. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Hears how many saved blocks each commit gave back. */
+  readonly onFreed?: (blocks: number) => void;
   readonly alongside?: Alongside;
 }
 
@@ -166,7 +168,7 @@ export class SnapshotQueue {
     await this.#deletions;
   }
 
-  async #moveEntries(snapshot: number, { onProgress }: DeletionOptions): Promise<void> {
+  async #moveEntries(snapshot: number, { onProgress, onFreed }: DeletionOptions): Promise<void> {
     const save = this.#save;
     const total = onProgress === undefined ? 0 : await save.map.count(this.#space, snapshot);
     let done = 0;
@@ -178,7 +180,8 @@ export class SnapshotQueue {
         const last = blocks.at(-1);
         if (last === undefined) break;
         if (this.#stopped) return;
-        await this.#moveBlocks(level, snapshot, blocks);
+        const freed = await this.#moveBlocks(level, snapshot, blocks);
+        onFreed?.(freed);
         done += blocks.length;
         onProgress?.(done, Math.max(done, total));
         from = last + 1;
@@ -188,7 +191,8 @@ export class SnapshotQueue {
     this.#deleting = this.#deleting.filter((id) => id !== snapshot);
   }
 
-  async #moveBlocks(level: number, snapshot: number, blocks: readonly number[]): Promise<void> {
+  /** Tells how many blocks were given back. */
+  async #moveBlocks(level: number, snapshot: number, blocks: readonly number[]): Promise<number> {
     const save = this.#save;
     const version = atLevel(level, snapshot);
     // A snapshot is never created between two existing ones.
@@ -199,6 +203,7 @@ export class SnapshotQueue {
       return (await save.find(this.#space, block, heir))?.version === version;
     };
     for (const block of blocks) await isKept(block); // brings pages in while commits go on
+    let freed = 0;
     await save.transact(async (batch) => {
       // Looked up here: a flatten, or the end of a retired space, may have come in between.
       for (const block of blocks) {
@@ -207,9 +212,13 @@ export class SnapshotQueue {
         batch.remove(this.#space, block, version);
         if (heir !== undefined && (await isKept(block))) {
           batch.set(this.#space, block, { ...entry, version: heir });
-        } else if (entry.address !== 0) batch.free(entry.address);
+        } else if (entry.address !== 0) {
+          batch.free(entry.address);
+          freed += 1;
+        }
       }
     }, GIVES_BACK);
+    return freed;
   }
 }
 

@@ -169,10 +169,16 @@ export class BranchDevice implements BlockDriver {
         continue;
       }
       if (!own.isWithinQuota(blocks, part)) {
-        await own.assertWithinQuota(first + done, blocks);
-        // Exactly enough is left, block by block: what is freed on the way makes up for what is taken.
-        for (let index = 0; index < blocks; index += 1) {
-          await this.#acceptOne(first + done + index, slicePart(part, index, blockSize));
+        const at = first + done;
+        // Alone: what others hold may be rewrites, which win no block; only a commit can tell.
+        const release = await this.exclusion.alone(() => own.admit(at, blocks));
+        try {
+          // Block by block: what is given back on the way makes up for what is taken.
+          for (let index = 0; index < blocks; index += 1) {
+            await this.#acceptOne(at + index, slicePart(part, index, blockSize));
+          }
+        } finally {
+          release();
         }
         done += blocks;
         continue;

@@ -29,7 +29,7 @@ import {
 } from '@palimpsest/save-volume';
 import { joinExtents } from './branch-device.js';
 import { type Beneath, Lineage } from './lineage.js';
-import { aloneOnSpace, openLineages, queueOf } from './open-branches.js';
+import { aloneOnSpace, openBranchOf, queueOf } from './open-branches.js';
 import { findBranch, findSpace, type StoredSpace } from './records.js';
 import { settleRetired } from './retired-spaces.js';
 
@@ -91,7 +91,10 @@ export async function deleteBranchSnapshot(
 ): Promise<void> {
   const { space, branch } = spaceOfSnapshot(save, id);
   await aloneOnSpace(save, branch, space, () => queueOf(save, space).hide(id, options.alongside));
-  await queueOf(save, space).finish(id, options);
+  await queueOf(save, space).finish(id, {
+    ...options,
+    onFreed: (blocks) => openBranchOf(save, branch)?.parts.own.adopted(-blocks),
+  });
   await settleRetired(save, space);
 }
 
@@ -105,8 +108,7 @@ export async function openBranchSnapshot(
   beneath: Beneath,
 ): Promise<BlockDevice> {
   const { space, size } = spaceOfSnapshot(save, id);
-  const lineage = await Lineage.open(save, { volume: space, snapshot: id }, beneath);
-  openLineages(save).add(lineage);
+  const lineage = await Lineage.ofSnapshot(save, { volume: space, snapshot: id }, beneath);
   return checked(new BranchSnapshot(save, id, size, lineage));
 }
 
@@ -147,7 +149,7 @@ class BranchSnapshot implements BlockDriver {
   }
 
   async close(): Promise<void> {
-    openLineages(this.#save).delete(this.#lineage);
+    this.#lineage.close();
   }
 
   #assertExists(): void {

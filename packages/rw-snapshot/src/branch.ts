@@ -7,7 +7,7 @@ import { type Attributes, LIVE, type SaveVolume } from '@palimpsest/save-volume'
 import { BranchDevice, type BranchParts } from './branch-device.js';
 import { createBranchSnapshot } from './branch-snapshots.js';
 import { type Beneath, Lineage } from './lineage.js';
-import { dropBranch, openLineages, queueOf, showBranch, takeBranch } from './open-branches.js';
+import { dropBranch, inLine, queueOf, showBranch, takeBranch } from './open-branches.js';
 import { OwnBlocks } from './own-blocks.js';
 import { findBranch, findSpace } from './records.js';
 import { ZeroSpans } from './zero-spans.js';
@@ -30,7 +30,8 @@ export async function openBranch(save: SaveVolume, id: number, beneath: Beneath)
   findBranch(save, id);
   takeBranch(save, id, 'ERR_BUSY');
   try {
-    return await open(save, id, beneath);
+    // A snapshot that is being taken of the closed branch comes first (O2).
+    return await inLine(save, id, () => open(save, id, beneath));
   } catch (error) {
     dropBranch(save, id);
     throw error;
@@ -39,24 +40,28 @@ export async function openBranch(save: SaveVolume, id: number, beneath: Beneath)
 
 async function open(save: SaveVolume, id: number, beneath: Beneath): Promise<Branch> {
   const { space, quotaBytes } = findBranch(save, id);
-  const { base, size } = findSpace(save, space);
   const spans = new ZeroSpans(save, space, LIVE);
   await spans.load();
-  const lineage = await Lineage.open(save, base, beneath);
   const own = new OwnBlocks(save, space, spans);
-  await own.limit(quotaBytes);
+  const lineage = await Lineage.beneathSpace(save, space, beneath);
+  try {
+    await own.limit(quotaBytes);
+  } catch (error) {
+    lineage.close();
+    throw error;
+  }
+  const { size } = findSpace(save, space);
   own.youngest = queueOf(save, space).youngest;
   const parts: BranchParts = { save, space, own, lineage, size };
   const driver = new BranchDevice(parts);
   const device = checked(driver);
   save.join(own);
-  openLineages(save).add(lineage);
   showBranch(save, id, { device: driver, parts });
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= driver.finish().finally(async () => {
       save.leave(own);
-      openLineages(save).delete(lineage);
+      lineage.close();
       dropBranch(save, id);
       await device.close();
     });

@@ -21,6 +21,7 @@ import {
 } from '@palimpsest/save-volume';
 import { type Beneath, Lineage } from './lineage.js';
 import { openBranchOf, openLineages, queueOf } from './open-branches.js';
+import { countOwned, type OwnBlocks, overQuota } from './own-blocks.js';
 import { findBranch, findSpace } from './records.js';
 import { spanBlocks } from './zero-spans.js';
 
@@ -42,7 +43,7 @@ export interface FlattenOptions {
 /**
  * Makes a branch, open or not, independent of its base. Durable when it resolves.
  * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY when the branch is refreshed meanwhile;
- * ERR_NO_SPACE; the signal's reason when it is paused.
+ * ERR_NO_SPACE, also for want of quota; the signal's reason when it is paused.
  */
 export async function flattenBranch(
   save: SaveVolume,
@@ -50,30 +51,56 @@ export async function flattenBranch(
   beneath: Beneath,
   options: FlattenOptions = {},
 ): Promise<void> {
-  const { space } = findBranch(save, id);
-  const { base, size, flattened } = findSpace(save, space);
-  if (base === null) return;
-  const lineage = await Lineage.open(save, base, beneath);
-  const total = Math.ceil(size / save.blockSize);
-  for (let from = flattened ?? 0; from < total; ) {
+  const { space, quotaBytes } = findBranch(save, id);
+  if (findSpace(save, space).base === null) return;
+  const lineage = await Lineage.beneathSpace(save, space, beneath);
+  try {
+    const { size, flattened } = findSpace(save, space);
+    const owned = quotaBytes === undefined ? 0 : await countOwned(save, space);
+    const source: Source = { save, branch: id, space, lineage, owned };
+    const total = Math.ceil(size / save.blockSize);
+    for (let from = flattened ?? 0; from < total; ) {
+      options.signal?.throwIfAborted();
+      const next = Math.min(total, await nextBeneath(lineage, from, total));
+      const to = Math.min(total, next + STEP);
+      const copied = next < to ? await copyIn(source, next, to) : 0;
+      source.owned += copied;
+      from = to;
+      options.onProgress?.(from, total);
+      await options.pace?.(copied * save.blockSize);
+    }
     options.signal?.throwIfAborted();
-    const next = Math.min(total, await nextBeneath(lineage, from, total));
-    const to = Math.min(total, next + STEP);
-    const copied = next < to ? await copyIn(save, id, space, lineage, next, to) : 0;
-    from = to;
-    options.onProgress?.(from, total);
-    await options.pace?.(copied * save.blockSize);
+    await letGo(save, id, space, options.alongside);
+  } finally {
+    lineage.close();
   }
+}
+
+/** Lets the base go, in one commit. */
+async function letGo(
+  save: SaveVolume,
+  id: number,
+  space: number,
+  alongside: Alongside | undefined,
+): Promise<void> {
   await save.transact((batch) => {
     const stored = findSpace(save, assertSame(save, id, space), batch);
     const { flattened: _done, ...rest } = stored;
     batch.object(space, encodeObject({ ...rest, base: null }));
-    options.alongside?.(batch);
+    alongside?.(batch);
   });
-  // Whoever reads through this space stands on less from now on.
-  for (const each of openLineages(save)) await each.follow();
-  const open = openBranchOf(save, id);
-  if (open?.parts.space === space) await open.parts.lineage.follow(null);
+  // In the same turn, before anybody can delete the old base.
+  for (const lineage of openLineages(save)) lineage.endAt(space);
+}
+
+/** What is copied, and to where. */
+interface Source {
+  readonly save: SaveVolume;
+  readonly branch: number;
+  readonly space: number;
+  readonly lineage: Lineage;
+  /** Blocks that the branch has, when there is a quota and it is not open. */
+  owned: number;
 }
 
 /** The first block from `from` on that may not be zeros beneath. */
@@ -88,42 +115,44 @@ async function nextBeneath(lineage: Lineage, from: number, total: number): Promi
 }
 
 /** F1, for some blocks, by one commit that also notes how far it is. Tells how many were copied. */
-async function copyIn(
-  save: SaveVolume,
-  branch: number,
-  space: number,
-  lineage: Lineage,
-  from: number,
-  to: number,
-): Promise<number> {
+async function copyIn(source: Source, from: number, to: number): Promise<number> {
+  const { save, branch, space, lineage } = source;
   const { blockSize } = save;
   const bytes = new Uint8Array((to - from) * blockSize);
   await together((waits) => lineage.read(from, bytes, waits));
   let copied = 0;
-  const open = openBranchOf(save, branch);
-  const exclusion = open?.parts.space === space ? open.device.exclusion : undefined;
-  while (exclusion?.closed !== undefined) await exclusion.closed;
-  exclusion?.enter();
-  try {
-    await save.transact(async (batch) => {
-      copied = 0;
-      const stored = findSpace(save, assertSame(save, branch, space), batch);
-      const versions = [...queueOf(save, space).records.map((record) => record.id), LIVE];
-      for (let block = from; block < to; block += 1) {
-        const part = bytes.subarray((block - from) * blockSize, (block - from + 1) * blockSize);
-        if (part.every((byte) => byte === 0)) continue; // beneath nothing, zeros are read
-        const version = await youngestBeneath(save, space, versions, block);
-        if (version === undefined) continue;
-        batch.put(space, block, version, part);
-        copied += 1;
-      }
-      batch.object(space, encodeObject({ ...stored, flattened: to }));
-    });
-  } finally {
-    exclusion?.leave();
-  }
-  if (open?.parts.space === space) open.parts.own.adopted(copied);
+  await save.transact(async (batch) => {
+    copied = 0;
+    const stored = findSpace(save, assertSame(save, branch, space), batch);
+    const versions = [...queueOf(save, space).records.map((record) => record.id), LIVE];
+    for (let block = from; block < to; block += 1) {
+      const part = bytes.subarray((block - from) * blockSize, (block - from + 1) * blockSize);
+      if (part.every((byte) => byte === 0)) continue; // beneath nothing, zeros are read
+      const version = await youngestBeneath(save, space, versions, block);
+      if (version === undefined) continue;
+      batch.put(space, block, version, part);
+      copied += 1;
+    }
+    assertWithinQuota(source, copied);
+    batch.object(space, encodeObject({ ...stored, flattened: to }));
+  });
+  openOwn(source)?.adopted(copied);
   return copied;
+}
+
+/** @throws {StorageError} ERR_NO_SPACE when the branch would have more than its quota. */
+function assertWithinQuota(source: Source, copied: number): void {
+  const { save, branch, owned } = source;
+  const { quotaBytes } = findBranch(save, branch);
+  if (quotaBytes === undefined || copied === 0) return;
+  const blocks = Math.floor(quotaBytes / save.blockSize);
+  const left = openOwn(source)?.quotaLeft ?? blocks - owned;
+  if (copied > left) throw overQuota(save, { blocks, used: blocks - left }, copied);
+}
+
+function openOwn({ save, branch, space }: Source): OwnBlocks | undefined {
+  const open = openBranchOf(save, branch);
+  return open?.parts.space === space ? open.parts.own : undefined;
 }
 
 /** The youngest version that reads the block from beneath; `undefined` when none does. */

@@ -6,6 +6,8 @@
  *
  *   G1  A block is what the nearest layer has of its own, else what the bottom has; past the end of a
  *       layer, which may be smaller than what stands on it, zeros.
+ *   G3  A layer that is flattened stands on nothing from then on, in the turn in which that is heard
+ *       of, and so does every lineage through it: what lay beneath may be deleted in the next.
  *   G2  Nothing here ever changes, so which layer answers for a block is found once and kept, a byte a
  *       block in the regions read lately: reading costs the same at any depth.
  */
@@ -18,8 +20,9 @@ import {
   type SaveVolume,
   storedObject,
 } from '@palimpsest/save-volume';
+import { openLineages } from './open-branches.js';
 import { ownRuns } from './own-runs.js';
-import { type Base, findSnapshot, type StoredSpace } from './records.js';
+import { type Base, findSnapshot, findSpace, type StoredSpace } from './records.js';
 import { ZeroSpans } from './zero-spans.js';
 
 /** Opens a snapshot of a production volume. */
@@ -39,10 +42,11 @@ export interface Layer {
 const REGION_BLOCKS = 32_768;
 /** Regions kept a lineage: 2 MiB of answers, for 8 GiB of blocks in use at once. */
 const REGIONS_MAX = 64;
-/** Answers: 1 to `LAYERS_KEPT` is a layer; 0 is not known. */
+/** Answers: 1 to `LAYERS_KEPT` is a layer. What a deeper one answers is not kept, but looked for. */
 const LAYERS_KEPT = 253;
 const BOTTOM = 254;
 const ZEROS = 255;
+const NOT_KNOWN = 0;
 
 /** See the file header. */
 export class Lineage {
@@ -50,14 +54,15 @@ export class Lineage {
   readonly #beneath: Beneath;
   #layers: readonly Layer[] = [];
   #bottom: BlockDevice | undefined;
-  #base: Base | null = null;
+  readonly #above: number | undefined;
   #root: number | undefined;
   readonly #answers = new Map<number, Uint8Array>();
   readonly #through: Layers;
 
-  private constructor(save: SaveVolume, beneath: Beneath) {
+  private constructor(save: SaveVolume, beneath: Beneath, above: number | undefined) {
     this.#save = save;
     this.#beneath = beneath;
+    this.#above = above;
     this.#through = {
       blockSize: save.blockSize,
       readOwn: (block, target) => this.#read(block, target),
@@ -67,33 +72,67 @@ export class Lineage {
   }
 
   /**
-   * Opens what lies beneath `base`, that included; `null` is nothing, which reads as zeros.
+   * Opens a snapshot of a branch, or of production, with all that it stands on. Close it.
    * @throws {StorageError} ERR_NOT_FOUND when a snapshot on the way is gone.
    */
-  static async open(save: SaveVolume, base: Base | null, beneath: Beneath): Promise<Lineage> {
-    const lineage = new Lineage(save, beneath);
-    await lineage.follow(base);
-    return lineage;
+  static ofSnapshot(save: SaveVolume, base: Base, beneath: Beneath): Promise<Lineage> {
+    return new Lineage(save, beneath, undefined).#open(() => base);
   }
 
-  /** Stands on `base` from now on, or looks again what that stands on. */
-  async follow(base: Base | null = this.#base): Promise<void> {
-    const layers: Layer[] = [];
-    let next = base;
-    let space = next === null ? undefined : spaceOf(this.#save, next);
-    while (next !== null && space !== undefined) {
-      const { size } = findSnapshot(this.#save, next);
-      layers.push(await openLayer(this.#save, next.volume, next.snapshot, size));
-      next = space.base;
-      space = next === null ? undefined : spaceOf(this.#save, next);
-    }
-    const bottom = next === null ? undefined : this.#beneath(next);
-    // Swapped in one turn: a read sees the old lineage or the new one, which read the same.
-    this.#base = base;
-    this.#root = next?.snapshot;
-    this.#layers = layers;
-    this.#bottom = bottom;
+  /** Opens what lies beneath a space; nothing, which reads as zeros, when it has no base. Close it. */
+  static beneathSpace(save: SaveVolume, space: number, beneath: Beneath): Promise<Lineage> {
+    return new Lineage(save, beneath, space).#open(() => findSpace(save, space).base);
+  }
+
+  /** Nobody reads it any more. */
+  close(): void {
+    openLineages(this.#save).delete(this);
+  }
+
+  /** G3: `space` has become independent of its base. */
+  endAt(space: number): void {
+    const index = this.#layers.findIndex((layer) => layer.space === space);
+    if (index < 0 && this.#above !== space) return;
+    this.#layers = this.#layers.slice(0, index + 1);
+    this.#bottom = undefined;
+    this.#root = undefined;
     this.#answers.clear();
+  }
+
+  async #open(baseOf: () => Base | null): Promise<this> {
+    openLineages(this.#save).add(this);
+    try {
+      for (;;) {
+        const { bases, end } = this.#look(baseOf());
+        const layers: Layer[] = [];
+        for (const { volume, snapshot } of bases) {
+          const { size } = findSnapshot(this.#save, { volume, snapshot });
+          layers.push(await openLayer(this.#save, volume, snapshot, size));
+        }
+        const now = this.#look(baseOf());
+        // G3: a flatten may have ended while the layers were opened.
+        if (now.bases.length !== bases.length || now.end?.snapshot !== end?.snapshot) continue;
+        this.#bottom = end === null ? undefined : this.#beneath(end);
+        this.#root = end?.snapshot;
+        this.#layers = layers;
+        return this;
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Snapshots of branches on the way down, nearest first, and the one of production at the end. */
+  #look(base: Base | null): { readonly bases: readonly Base[]; readonly end: Base | null } {
+    const bases: Base[] = [];
+    let next = base;
+    for (;;) {
+      const space = next === null ? undefined : spaceOf(this.#save, next);
+      if (next === null || space === undefined) return { bases, end: next };
+      bases.push(next);
+      next = space.base;
+    }
   }
 
   /** The spaces on the way down, nearest first. */
@@ -167,7 +206,7 @@ export class Lineage {
       const found = this.#readLayer(this.#layers[depth] as Layer, block, target);
       if (found === MISS) return this.#readSlowly(block, target);
       if (found === undefined) continue;
-      this.#keep(block, found === 'zeros' ? ZEROS : depth + 1);
+      this.#keep(block, found === 'zeros' ? ZEROS : answerOf(depth));
       return true;
     }
     this.#keep(block, BOTTOM);
@@ -207,7 +246,7 @@ export class Lineage {
       else if (!spans.none && (await spans.findEndOf(block)) > 0) found = 'zeros';
       if (found === undefined) continue;
       if (found === 'zeros') target.fill(0);
-      this.#keep(block, found === 'zeros' ? ZEROS : depth + 1);
+      this.#keep(block, found === 'zeros' ? ZEROS : answerOf(depth));
       return true;
     }
     this.#keep(block, BOTTOM);
@@ -231,13 +270,15 @@ export class Lineage {
   }
 
   #known(block: number): number {
-    if (this.#layers.length < 2) return 0;
-    return this.#answers.get(Math.floor(block / REGION_BLOCKS))?.[block % REGION_BLOCKS] ?? 0;
+    if (this.#layers.length < 2) return NOT_KNOWN;
+    return (
+      this.#answers.get(Math.floor(block / REGION_BLOCKS))?.[block % REGION_BLOCKS] ?? NOT_KNOWN
+    );
   }
 
   /** G2. */
   #keep(block: number, answer: number): void {
-    if (this.#layers.length < 2 || (answer > LAYERS_KEPT && answer < BOTTOM)) return;
+    if (this.#layers.length < 2 || answer === NOT_KNOWN) return;
     const index = Math.floor(block / REGION_BLOCKS);
     let region = this.#answers.get(index);
     if (region === undefined) {
@@ -250,6 +291,11 @@ export class Lineage {
     }
     region[block % REGION_BLOCKS] = answer;
   }
+}
+
+/** How the answer "this layer" is kept. */
+function answerOf(depth: number): number {
+  return depth < LAYERS_KEPT ? depth + 1 : NOT_KNOWN;
 }
 
 /** Opens one space as of a version; `size` in bytes. */

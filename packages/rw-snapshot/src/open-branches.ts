@@ -3,6 +3,8 @@
  *
  *   O1  A branch has one writer: it is open at most once, and what changes or deletes it as a whole
  *       takes its place meanwhile.
+ *   O2  Opening a branch and changing its snapshots come one after the other: an open branch knows
+ *       its youngest snapshot from the commit on that makes it so (K5).
  */
 import { StorageError } from '@palimpsest/block-device';
 import { SnapshotQueue } from '@palimpsest/ro-snapshot';
@@ -21,6 +23,8 @@ interface Registry {
   readonly branches: Map<number, OpenBranch | undefined>;
   readonly queues: Map<number, SnapshotQueue>;
   readonly lineages: Set<Lineage>;
+  /** The last in line at each branch (O2). */
+  readonly lines: Map<number, Promise<unknown>>;
 }
 
 const REGISTRIES = new WeakMap<SaveVolume, Registry>();
@@ -28,7 +32,7 @@ const REGISTRIES = new WeakMap<SaveVolume, Registry>();
 function registryOf(save: SaveVolume): Registry {
   let registry = REGISTRIES.get(save);
   if (registry === undefined) {
-    registry = { branches: new Map(), queues: new Map(), lineages: new Set() };
+    registry = { branches: new Map(), queues: new Map(), lineages: new Set(), lines: new Map() };
     REGISTRIES.set(save, registry);
   }
   return registry;
@@ -51,6 +55,23 @@ export function takeBranch(save: SaveVolume, id: number, code: 'ERR_BUSY' | 'ERR
     throw new StorageError(code, `branch ${id} is open, or being changed: close it first`);
   }
   branches.set(id, undefined);
+}
+
+/** O2: runs `work` after what is in line at the branch before it. */
+export function inLine<Result>(
+  save: SaveVolume,
+  id: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const { lines } = registryOf(save);
+  const result = (lines.get(id) ?? Promise.resolve()).then(work);
+  const last = result
+    .catch(() => undefined) // told to who asked; the next in line must not stumble over it
+    .then(() => {
+      if (lines.get(id) === last) lines.delete(id);
+    });
+  lines.set(id, last);
+  return result;
 }
 
 /** Says that the branch, which was taken, is open now. */
@@ -83,21 +104,23 @@ export function forgetQueue(save: SaveVolume, space: number): void {
  * Runs a change of a space's queue with nothing held and no writer under way, when its branch is
  * open with that space (Q1); at once otherwise.
  */
-export async function aloneOnSpace<Result>(
+export function aloneOnSpace<Result>(
   save: SaveVolume,
   branch: number,
   space: number,
   change: () => Promise<Result>,
 ): Promise<Result> {
-  const open = openBranchOf(save, branch);
-  if (open === undefined || open.parts.space !== space) return change();
-  const { own } = open.parts;
-  return open.device.exclusion.alone(async () => {
-    if (own.held.size > 0) await save.commit();
-    try {
-      return await change();
-    } finally {
-      own.youngest = queueOf(save, space).youngest;
-    }
+  return inLine(save, branch, () => {
+    const open = openBranchOf(save, branch);
+    if (open === undefined || open.parts.space !== space) return change();
+    const { own } = open.parts;
+    return open.device.exclusion.alone(async () => {
+      if (own.held.size > 0) await save.commit();
+      try {
+        return await change();
+      } finally {
+        own.youngest = queueOf(save, space).youngest;
+      }
+    });
   });
 }

@@ -7,6 +7,8 @@
  *       durable together or not at all, so no torn write can fail a checksum.
  *   K5  The first change of a block after a snapshot of the branch records, in the same commit, what
  *       it was under that snapshot (E1): the old entry moves there, or one that says "beneath".
+ *   K6  A quota counts what all spaces of the branch have, retired ones too, as of the last commit, and
+ *       what is held or let in already: two writers at once are not let in for the same last block.
  */
 import { StorageError } from '@palimpsest/block-device';
 import {
@@ -20,8 +22,10 @@ import {
   MISS,
   type Participant,
   type SaveVolume,
+  storedObjects,
   versionOf,
 } from '@palimpsest/save-volume';
+import { findSpace, type StoredSpace } from './records.js';
 import { type Span, spanBlocks, type ZeroSpans } from './zero-spans.js';
 
 /** Entries that one commit of a large zeroing takes out at most. */
@@ -29,6 +33,10 @@ const CLEAR_STEP = 4096;
 /** Operations that one entry may take: its old state recorded, its block freed, the new state. */
 const OPERATIONS = 3;
 const EVERY_BLOCK = 2 ** 48 - 1;
+
+interface Tally {
+  blocks: number;
+}
 
 /** See the file header. */
 export class OwnBlocks implements Participant {
@@ -38,8 +46,13 @@ export class OwnBlocks implements Participant {
   youngest = 0;
   readonly #save: SaveVolume;
   readonly #space: number;
-  /** Blocks that the branch may own, and owns in the map; kept only while there is a quota. */
+  /** Blocks that the branch may own, and owns in the map (K6); kept only while there is a quota. */
   #quota: { readonly blocks: number; used: number } | undefined;
+  /** Blocks that writers were let in for and do not hold yet (K6). */
+  #admitted = 0;
+  /** Blocks won less blocks given back by the batch of the running cycle, and by the one being filled. */
+  readonly #cycle: Tally = { blocks: 0 };
+  #tally: Tally = this.#cycle;
 
   constructor(save: SaveVolume, space: number, spans: ZeroSpans) {
     this.held = new HeldBlocks(save);
@@ -55,6 +68,7 @@ export class OwnBlocks implements Participant {
   }
 
   async fill(batch: Batch): Promise<boolean> {
+    this.#tally = this.#cycle;
     for (const block of this.held.unfilled()) {
       if (!batch.hasRoom(OPERATIONS)) return true;
       const wait = this.#change(batch, block, 0);
@@ -63,7 +77,7 @@ export class OwnBlocks implements Participant {
       if (bytes === null) batch.putZero(this.#space, block, LIVE);
       else {
         batch.put(this.#space, block, LIVE, bytes);
-        this.#count(1);
+        this.#tally.blocks += 1;
       }
       this.held.fill(block);
     }
@@ -72,11 +86,13 @@ export class OwnBlocks implements Participant {
 
   settle(): undefined {
     this.held.settle();
+    this.adopted(this.#cycle.blocks);
+    this.#cycle.blocks = 0;
   }
 
   abandon(): void {
     this.held.abandon();
-    this.#recount();
+    this.#cycle.blocks = 0;
   }
 
   // ---- Changing ------------------------------------------------------------------------------
@@ -92,7 +108,7 @@ export class OwnBlocks implements Participant {
     for (let from = 0; from < spans.length; ) {
       const part = spans.slice(from, from + this.#step());
       from += part.length;
-      await save.transact(async (batch) => {
+      await this.#transact(async (batch) => {
         for (const { first, level } of part) {
           await this.#change(batch, first, level);
           batch.putZero(this.#space, first, atLevel(level, LIVE));
@@ -110,7 +126,7 @@ export class OwnBlocks implements Participant {
     for (let from = start; from < end; ) {
       const limit = this.#step();
       // Listed in the transaction: a write that is committed meanwhile gives an old block back itself.
-      await this.#save.transact(async (batch) => {
+      await this.#transact(async (batch) => {
         const entries = await this.#save.map.listEntries(this.#space, from, end, limit);
         for (const { block, entry } of entries) {
           const level = levelOf(entry.version);
@@ -122,6 +138,17 @@ export class OwnBlocks implements Participant {
         from = entries.length < limit ? end : (entries.at(-1)?.block as number) + 1;
       });
     }
+  }
+
+  /** A commit of its own, counted when it is durable. */
+  async #transact(fill: (batch: Batch) => Promise<void>): Promise<void> {
+    const tally: Tally = { blocks: 0 };
+    await this.#save.transact((batch) => {
+      tally.blocks = 0;
+      this.#tally = tally; // batches are filled one after the other
+      return fill(batch);
+    });
+    this.adopted(tally.blocks);
   }
 
   /**
@@ -161,7 +188,7 @@ export class OwnBlocks implements Participant {
   #giveBack(batch: Batch, entry: MapEntry | undefined): void {
     if (entry === undefined || entry.address === 0) return;
     batch.free(entry.address);
-    this.#count(-1);
+    this.#tally.blocks -= 1;
   }
 
   #find(block: number, version: number): MapEntry | undefined | Promise<MapEntry | undefined> {
@@ -182,22 +209,32 @@ export class OwnBlocks implements Participant {
       return;
     }
     const blocks = Math.floor(bytes / this.#save.blockSize);
-    await this.#save.quiesced(async () => {
-      this.#quota = { blocks, used: await countOwn(this.#save, this.#space) };
-    });
+    if (this.#quota !== undefined) this.#quota = { blocks, used: this.#quota.used };
+    else {
+      await this.#save.quiesced(async () => {
+        this.#quota = { blocks, used: await countOwned(this.#save, this.#space) };
+      });
+    }
   }
 
   /** Whether `count` more blocks may be held for all the quota says. */
   isWithinQuota(count: number, source: HeldBlock): boolean {
-    if (this.#quota === undefined || source === null) return true;
-    return this.#quota.used + this.held.size + count <= this.#quota.blocks;
+    return this.#quota === undefined || source === null || this.quotaLeft >= count;
   }
 
-  /** The same, exactly. @throws {StorageError} ERR_NO_SPACE when they may not. */
-  async assertWithinQuota(first: number, count: number): Promise<void> {
+  /** Blocks that the branch may still win. */
+  get quotaLeft(): number {
+    if (this.#quota === undefined) return Number.POSITIVE_INFINITY;
+    return this.#quota.blocks - this.#quota.used - this.held.size - this.#admitted;
+  }
+
+  /**
+   * Lets a writer in that may need no more blocks than are left: what it rewrites makes up for what it
+   * takes. Call it with nobody else writing, and what it returns when the blocks are held.
+   * @throws {StorageError} ERR_NO_SPACE when it needs more.
+   */
+  async admit(first: number, count: number): Promise<() => void> {
     await this.#save.commit();
-    const quota = this.#quota;
-    if (quota === undefined) return;
     let needed = 0;
     for (let block = first; block < first + count; block += 1) {
       const entry = await this.#find(block, this.youngest > 0 ? this.youngest : LIVE);
@@ -206,38 +243,48 @@ export class OwnBlocks implements Participant {
       const isKept = this.youngest > 0 && entry?.version === LIVE;
       if (!isFreed || isKept) needed += 1;
     }
-    if (quota.used + this.held.size + needed <= quota.blocks) return;
-    const { blockSize } = this.#save;
-    throw new StorageError(
-      'ERR_NO_SPACE',
-      `the branch's quota of ${quota.blocks * blockSize} bytes is used up: it has ` +
-        `${quota.used * blockSize} bytes of its own, and ${needed * blockSize} more are needed`,
-    );
-  }
-
-  /** Notes that blocks became the branch's own without having been written. */
-  adopted(blocks: number): void {
-    this.#count(blocks);
-  }
-
-  #count(change: number): void {
-    if (this.#quota !== undefined) this.#quota.used += change;
-  }
-
-  /** After a batch that was counted and then refused. */
-  #recount(): void {
+    // K6: looked at and taken in one turn.
     const quota = this.#quota;
-    if (quota === undefined) return;
-    this.#save
-      .quiesced(async () => {
-        quota.used = await countOwn(this.#save, this.#space);
-      })
-      .catch(() => undefined); // the store has failed, and every write says so
+    if (quota !== undefined && needed > Math.max(0, this.quotaLeft)) {
+      throw overQuota(this.#save, quota, needed);
+    }
+    this.#admitted += needed;
+    return () => {
+      this.#admitted -= needed;
+    };
+  }
+
+  /** Notes that blocks became the branch's own, or were given back, without having been written. */
+  adopted(blocks: number): void {
+    if (this.#quota !== undefined) this.#quota.used += blocks;
   }
 }
 
-/** Blocks that a space has of its own, for its present and its snapshots. */
-export async function countOwn(save: SaveVolume, space: number): Promise<number> {
+/** The refusal of a branch that would own more than it may. Blocks. */
+export function overQuota(
+  { blockSize }: SaveVolume,
+  { blocks, used }: { readonly blocks: number; readonly used: number },
+  needed: number,
+): StorageError {
+  return new StorageError(
+    'ERR_NO_SPACE',
+    `the branch's quota of ${blocks * blockSize} bytes is used up: it has ${used * blockSize} bytes ` +
+      `of its own, and ${needed * blockSize} more are needed`,
+  );
+}
+
+/** Blocks that the branch of a space has of its own, for its present and all its snapshots. */
+export async function countOwned(save: SaveVolume, space: number): Promise<number> {
+  const { branch } = findSpace(save, space);
+  let count = 0;
+  for (const { id, object } of storedObjects<StoredSpace>(save, 'space')) {
+    if (object.branch === branch) count += await countOwn(save, id);
+  }
+  return count;
+}
+
+/** Blocks that a space has of its own. */
+async function countOwn(save: SaveVolume, space: number): Promise<number> {
   let count = 0;
   for (let from = 0; ; ) {
     const entries = await save.map.listEntries(space, from, EVERY_BLOCK, CLEAR_STEP);

@@ -8,7 +8,6 @@ import type { RestoreSource } from '@palimpsest/ro-snapshot';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import { spaceOfSnapshot } from './branch-snapshots.js';
 import { type Beneath, Lineage } from './lineage.js';
-import { openLineages } from './open-branches.js';
 import { ownRuns } from './own-runs.js';
 
 /**
@@ -22,8 +21,7 @@ export async function branchRestoreSource(
 ): Promise<RestoreSource> {
   const { space, size } = spaceOfSnapshot(save, snapshot);
   const ref = { volume: space, snapshot };
-  const lineage = await Lineage.open(save, ref, beneath);
-  openLineages(save).add(lineage);
+  const lineage = await Lineage.ofSnapshot(save, ref, beneath);
   const total = size / save.blockSize;
   return {
     ref,

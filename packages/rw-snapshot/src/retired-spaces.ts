@@ -7,7 +7,7 @@
  *   X2  What a crash or a close interrupts goes on at the next opening: every step is a commit that
  *       leaves nothing half done.
  */
-import type { SnapshotQueue } from '@palimpsest/ro-snapshot';
+import type { StoredSnapshot } from '@palimpsest/ro-snapshot';
 import {
   atLevel,
   LIVE,
@@ -17,8 +17,8 @@ import {
   storedObjects,
   versionOf,
 } from '@palimpsest/save-volume';
-import { forgetQueue, queueOf } from './open-branches.js';
-import type { StoredSpace } from './records.js';
+import { forgetQueue, openBranchOf, queueOf } from './open-branches.js';
+import { findSpace, type StoredSpace } from './records.js';
 
 /** Entries that one commit gives back at most. */
 const STEP = 4096;
@@ -43,7 +43,9 @@ export async function settleRetired(
   const total = onProgress === undefined ? 0 : await save.map.count(space);
   const youngest = queueOf(save, space).youngest;
   let done = 0;
+  const { branch } = findSpace(save, space);
   for (let from = 0; ; ) {
+    let freed = 0;
     // A block may have an entry a level and one a snapshot; each takes two operations.
     const limit = Math.max(1, Math.min(STEP, Math.floor(save.operationsMax / 2) - 16));
     let last: number | undefined;
@@ -58,10 +60,13 @@ export async function settleRetired(
           if (read?.version === entry.version) continue;
         }
         batch.remove(space, block, entry.version);
-        if (entry.address !== 0) batch.free(entry.address);
+        if (entry.address === 0) continue;
+        batch.free(entry.address);
+        freed += 1;
       }
       done += entries.length;
     }, GIVES_BACK);
+    openBranchOf(save, branch)?.parts.own.adopted(-freed);
     if (last === undefined) break;
     onProgress?.(done, Math.max(done, total));
     from = last + 1;
@@ -73,9 +78,15 @@ export async function settleRetired(
 
 /** X2, for all branches. Call it once after opening the store. */
 export async function resumeBranchDeletions(save: SaveVolume): Promise<void> {
-  for (const { id } of storedObjects<StoredSpace>(save, 'space')) {
-    const queue: SnapshotQueue = queueOf(save, id);
-    await queue.resume();
-    await settleRetired(save, id);
+  const spaces = storedObjects<StoredSpace>(save, 'space');
+  const unfinished = new Set(
+    storedObjects<StoredSnapshot>(save, 'snapshot')
+      .filter(({ object }) => object.deleting === true)
+      .map(({ object }) => object.volume),
+  );
+  // Of ten thousand branches few have anything to be done.
+  for (const { id, object } of spaces) {
+    if (unfinished.has(id)) await queueOf(save, id).resume();
+    if (object.retired === true) await settleRetired(save, id);
   }
 }

@@ -162,6 +162,7 @@ export class SaveVolume implements AsyncDisposable {
   #cannotGrow = false;
   #relieving: Promise<boolean> | undefined;
   readonly #objects: Map<number, Uint8Array>;
+  readonly #objectWatchers: ((id: number) => void)[] = [];
   readonly #seed: number;
   readonly #participants = new Set<Participant>();
   readonly #tasks: Task[] = [];
@@ -232,6 +233,11 @@ export class SaveVolume implements AsyncDisposable {
   /** Every object, in order of id. */
   objects(): readonly { readonly id: number; readonly bytes: Uint8Array }[] {
     return [...this.#objects].map(([id, bytes]) => ({ id, bytes })).sort((a, b) => a.id - b.id);
+  }
+
+  /** Has `hear` called with the id of every object that a commit changes, from now on. It must not throw. */
+  watchObjects(hear: (id: number) => void): void {
+    this.#objectWatchers.push(hear);
   }
 
   /** An id that no object has or ever had. */
@@ -712,6 +718,7 @@ export class SaveVolume implements AsyncDisposable {
       if (bytes === undefined) this.#objects.delete(id);
       else this.#objects.set(id, bytes);
       this.#objectsChanged = true;
+      for (const hear of this.#objectWatchers) hear(id);
     }
     for (const observe of this.#observers) observe(batch, addresses);
     for (const address of batch.freed) await this.allocator.release(address); // C3

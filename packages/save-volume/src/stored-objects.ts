@@ -3,6 +3,7 @@
  */
 import { StorageError } from '@palimpsest/block-device';
 import type { Batch } from './batch.js';
+import { type Indexed, ObjectIndex } from './object-index.js';
 import type { SaveVolume } from './save-volume.js';
 
 /** What the caller of a layer keeps with an object: JSON, stored and changed with it. */
@@ -34,17 +35,25 @@ export function storedObjects<Shape extends StoredObject>(
   save: SaveVolume,
   type: string | undefined,
   batch?: Batch,
-): { id: number; object: Shape }[] {
-  const objects = new Map(save.objects().map(({ id, bytes }) => [id, bytes]));
-  for (const { id, bytes } of batch?.objects ?? []) {
-    if (bytes === undefined) objects.delete(id);
-    else objects.set(id, bytes);
+): readonly Indexed<Shape>[] {
+  let index = INDICES.get(save);
+  if (index === undefined) {
+    index = new ObjectIndex<StoredObject>(save, parse);
+    INDICES.set(save, index);
   }
-  return [...objects].flatMap(([id, bytes]) => {
-    const object = parse(id, bytes);
-    return type === undefined || object.type === type ? [{ id, object: object as Shape }] : [];
-  });
+  const list = index.list(type) as readonly Indexed<Shape>[];
+  const changes = batch?.objects ?? [];
+  if (changes.length === 0) return list;
+  const objects = new Map(list.map((each) => [each.id, each.object]));
+  for (const { id, bytes } of changes) {
+    const object = bytes === undefined ? undefined : parse(id, bytes);
+    if (object === undefined || (type !== undefined && object.type !== type)) objects.delete(id);
+    else objects.set(id, object as Shape);
+  }
+  return [...objects].map(([id, object]) => ({ id, object }));
 }
+
+const INDICES = new WeakMap<SaveVolume, ObjectIndex<StoredObject>>();
 
 /**
  * One object, if it is of that type, or of whatever type. Inside a transaction, pass its batch as above.
