@@ -5,6 +5,7 @@ import { StorageError } from '@palimpsest/block-device';
 import {
   type Attributes,
   type Batch,
+  type Indexed,
   type SaveVolume,
   type StoredObject,
   storedObjects,
@@ -69,15 +70,30 @@ export function findVolume(save: SaveVolume, id: number, batch?: Batch): StoredV
   return found.object;
 }
 
-/** The snapshots of a volume, those being deleted too, oldest first. */
+/** The snapshots of a volume or another space, those being deleted too, oldest first. */
 export function storedSnapshots(
   save: SaveVolume,
   volume: number,
-): { id: number; object: StoredSnapshot }[] {
-  return storedObjects<StoredSnapshot>(save, 'snapshot').filter(
-    ({ object }) => object.volume === volume,
-  );
+): readonly Indexed<StoredSnapshot>[] {
+  const all = storedObjects<StoredSnapshot>(save, 'snapshot');
+  let spaces = BY_SPACE.get(all);
+  if (spaces === undefined) {
+    spaces = new Map<number, Indexed<StoredSnapshot>[]>();
+    for (const each of all) {
+      const known = spaces.get(each.object.volume);
+      if (known === undefined) spaces.set(each.object.volume, [each]);
+      else known.push(each);
+    }
+    BY_SPACE.set(all, spaces);
+  }
+  return spaces.get(volume) ?? [];
 }
+
+/** A list of stored objects never changes: a change makes another list. */
+const BY_SPACE = new WeakMap<
+  readonly Indexed<StoredSnapshot>[],
+  Map<number, Indexed<StoredSnapshot>[]>
+>();
 
 /** A snapshot as listed. */
 export function snapshotRecord({

@@ -22,6 +22,8 @@ interface Registry {
   /** `undefined` while something changes the branch as a whole. */
   readonly branches: Map<number, OpenBranch | undefined>;
   readonly queues: Map<number, SnapshotQueue>;
+  /** Spaces whose queues are as the stored objects are now. */
+  readonly current: Set<number>;
   readonly lineages: Set<Lineage>;
   /** The last in line at each branch (O2). */
   readonly lines: Map<number, Promise<unknown>>;
@@ -32,7 +34,15 @@ const REGISTRIES = new WeakMap<SaveVolume, Registry>();
 function registryOf(save: SaveVolume): Registry {
   let registry = REGISTRIES.get(save);
   if (registry === undefined) {
-    registry = { branches: new Map(), queues: new Map(), lineages: new Set(), lines: new Map() };
+    const current = new Set<number>();
+    registry = {
+      branches: new Map(),
+      queues: new Map(),
+      current,
+      lineages: new Set(),
+      lines: new Map(),
+    };
+    save.watchObjects(() => current.clear());
     REGISTRIES.set(save, registry);
   }
   return registry;
@@ -86,12 +96,13 @@ export function dropBranch(save: SaveVolume, id: number): void {
 
 /** The queue of a branch's space, as it is now. */
 export function queueOf(save: SaveVolume, space: number): SnapshotQueue {
-  const { queues } = registryOf(save);
+  const { queues, current } = registryOf(save);
   let queue = queues.get(space);
   if (queue === undefined) {
     queue = new SnapshotQueue(save, space);
     queues.set(space, queue);
-  } else queue.read();
+  } else if (!current.has(space)) queue.read();
+  current.add(space);
   return queue;
 }
 

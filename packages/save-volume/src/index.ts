@@ -10,6 +10,7 @@ export { BENEATH, NO_BYTES, ZERO } from './format.js';
 export type { HeldBlock } from './held-blocks.js';
 export { HeldBlocks } from './held-blocks.js';
 export type { SaveVolumeMetrics } from './metrics.js';
+export type { Indexed } from './object-index.js';
 export type { FormatOptions } from './open.js';
 export { formatSaveVolume, openSaveVolume } from './open.js';
 export { MISS } from './page-cache.js';
