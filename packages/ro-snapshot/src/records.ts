@@ -75,25 +75,10 @@ export function storedSnapshots(
   save: SaveVolume,
   volume: number,
 ): readonly Indexed<StoredSnapshot>[] {
-  const all = storedObjects<StoredSnapshot>(save, 'snapshot');
-  let spaces = BY_SPACE.get(all);
-  if (spaces === undefined) {
-    spaces = new Map<number, Indexed<StoredSnapshot>[]>();
-    for (const each of all) {
-      const known = spaces.get(each.object.volume);
-      if (known === undefined) spaces.set(each.object.volume, [each]);
-      else known.push(each);
-    }
-    BY_SPACE.set(all, spaces);
-  }
-  return spaces.get(volume) ?? [];
+  return storedObjects<StoredSnapshot>(save, 'snapshot').filter(
+    ({ object }) => object.volume === volume,
+  );
 }
-
-/** A list of stored objects never changes: a change makes another list. */
-const BY_SPACE = new WeakMap<
-  readonly Indexed<StoredSnapshot>[],
-  Map<number, Indexed<StoredSnapshot>[]>
->();
 
 /** A snapshot as listed. */
 export function snapshotRecord({

@@ -36,7 +36,7 @@ export async function branchRestoreSource(
       const count = Math.max(0, Math.min(limit, before - from));
       return Promise.resolve(Array.from({ length: count }, (_, index) => from + index));
     },
-    close: () => void openLineages(save).delete(lineage),
+    close: () => lineage.close(),
   };
 }
 
