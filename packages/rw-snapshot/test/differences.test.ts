@@ -318,6 +318,35 @@ test('a snapshot that is deleted in the midst of a comparison leaves no block ou
   }
 });
 
+test('entries that a deletion moves in the midst of a step are not missed (DF3)', async () => {
+  const world = new World();
+  await world.make();
+  const { volume, save } = world;
+  const touch = (count: number) =>
+    volume.device.write(new Uint8Array(count * BLOCK).fill(count & 255), 0);
+  const { id: first } = await volume.createSnapshot();
+  const { id: middle } = await volume.createSnapshot();
+  await touch(100);
+  const { id: last } = await volume.createSnapshot();
+  await touch(BLOCKS);
+  await save.commit();
+  await save.checkpoint();
+  const { byVersion } = save.map;
+  const scan = byVersion.scan.bind(byVersion);
+  let deletion: Promise<void> | undefined;
+  byVersion.scan = async (from, to, visit) => {
+    if (from[1] === middle && deletion === undefined) {
+      deletion = volume.deleteSnapshot(middle);
+      await deletion;
+    }
+    await scan(from, to, visit);
+  };
+  const states = [first, last].map((id) => ({ kind: 'snapshot', id }) as const);
+  const [a, b] = states as [StateReference, StateReference];
+  expect((await collect(changedBlocks(save, a, b))).size).toBe(100);
+  expect(deletion).toBeDefined();
+});
+
 /** Saved blocks: all that is used but the map's pages, lists and the journal. */
 async function savedBytes(save: SaveVolume): Promise<number> {
   const addresses = new Set<number>();
