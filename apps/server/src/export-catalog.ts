@@ -5,6 +5,7 @@
 import { isStorageError } from '@palimpsest/block-device';
 import type { Store } from '@palimpsest/control';
 import type { ExportCatalog } from '@palimpsest/nbd';
+import { contextsOf } from './export-contexts.js';
 
 /** The exports of a store. */
 export function createExportCatalog(store: Store): ExportCatalog {
@@ -19,8 +20,9 @@ export function createExportCatalog(store: Store): ExportCatalog {
       const reference = name === '' ? defaultExport(store) : name;
       if (reference === undefined) return undefined;
       try {
-        const { device, description, release } = await store.openExport(reference);
-        return { device, description, release };
+        const opened = await store.openExport(reference);
+        const { device, description, release } = opened;
+        return { device, description, release, contexts: contextsOf(store, opened) };
       } catch (error) {
         // To a client, what is not a name here is as unknown as a name that is not taken.
         if (isUnknown(error)) return undefined;

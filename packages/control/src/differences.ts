@@ -1,5 +1,5 @@
 /** The difference of two references, in bytes, from the block map alone. */
-import { changedBlocks, type StateReference } from '@palimpsest/rw-snapshot';
+import { changedBlocks, depthsOf, type StateReference } from '@palimpsest/rw-snapshot';
 import { type Found, find } from './catalog.js';
 import type { StoreContext } from './context.js';
 import type { ByteRange } from './exchange-types.js';
@@ -18,6 +18,21 @@ export async function* differences(
     context.assertGoingOn();
     yield { position: first * save.blockSize, length: count * save.blockSize };
   }
+}
+
+/** See `ExchangeVerbs.depths`. */
+export async function depths(
+  context: StoreContext,
+  reference: string,
+  position: number,
+  length: number,
+): Promise<readonly { readonly length: number; readonly depth: number }[]> {
+  const { index, environment, save } = context;
+  const state = stateOf(find(index, reference, environment.now()));
+  await save.commit();
+  const first = position / save.blockSize;
+  const runs = await depthsOf(save, state, first, first + length / save.blockSize);
+  return runs.map(({ count, depth }) => ({ length: count * save.blockSize, depth }));
 }
 
 /** What the engine knows a found thing by. */

@@ -92,6 +92,16 @@ export interface ExchangeVerbs {
    */
   diff(a: string, b: string): AsyncIterable<ByteRange>;
   /**
+   * In which layer the bytes of a range lie, in order: 1 is what is the reference's own, 2 its base's,
+   * and so on down to production; 0 is nowhere. Whole blocks.
+   * @throws {StorageError} ERR_NOT_FOUND.
+   */
+  depths(
+    reference: string,
+    position: number,
+    length: number,
+  ): Promise<readonly { readonly length: number; readonly depth: number }[]>;
+  /**
    * Of everything, or of what is named and what hangs on it.
    * @throws {StorageError} ERR_NOT_FOUND.
    */

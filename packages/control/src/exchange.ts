@@ -1,6 +1,6 @@
 /** The verbs for differences, space and exchange, put together for one open store. */
 import type { StoreContext } from './context.js';
-import { differences } from './differences.js';
+import { depths, differences } from './differences.js';
 import type { ExchangeVerbs } from './exchange-types.js';
 import { exportChanges } from './export-changes.js';
 import { type ImportMeans, importChanges } from './import-changes.js';
@@ -29,6 +29,7 @@ export function createExchange(
   const stop = environment.every(SAMPLE_PERIOD_MS, sample);
   const verbs: ExchangeVerbs = {
     diff: (a, b) => differences(context, a, b),
+    depths: (reference, position, length) => depths(context, reference, position, length),
     async spaceOf(references) {
       context.assertGoingOn();
       return spaceInfos(context, references);

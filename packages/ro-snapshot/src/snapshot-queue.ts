@@ -172,23 +172,37 @@ export class SnapshotQueue {
     const save = this.#save;
     const total = onProgress === undefined ? 0 : await save.map.count(this.#space, snapshot);
     let done = 0;
-    for (let level = 0; level <= LEVELS_MAX; level += 1) {
-      const version = atLevel(level, snapshot);
-      for (let from = 0; ; ) {
-        const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two operations each
-        const blocks = await save.map.listSaved(this.#space, version, from, step);
-        const last = blocks.at(-1);
-        if (last === undefined) break;
-        if (this.#stopped) return;
-        const freed = await this.#moveBlocks(level, snapshot, blocks);
-        onFreed?.(freed);
-        done += blocks.length;
-        onProgress?.(done, Math.max(done, total));
-        from = last + 1;
+    for (let isGone = false; !isGone; ) {
+      for (let level = 0; level <= LEVELS_MAX; level += 1) {
+        for (let from = 0; ; ) {
+          const step = Math.min(DELETE_STEP, Math.floor(save.operationsMax / 2)); // two each
+          const version = atLevel(level, snapshot);
+          const blocks = await save.map.listSaved(this.#space, version, from, step);
+          const last = blocks.at(-1);
+          if (last === undefined) break;
+          if (this.#stopped) return;
+          const freed = await this.#moveBlocks(level, snapshot, blocks);
+          onFreed?.(freed);
+          done += blocks.length;
+          onProgress?.(done, Math.max(done, total));
+          from = last + 1;
+        }
       }
+      await save.transact(async (batch) => {
+        // A checkpoint may have moved entries behind the back of a list: here the map stands still.
+        isGone = !(await this.#hasEntries(snapshot));
+        if (isGone) batch.object(snapshot, undefined);
+      }, GIVES_BACK);
     }
-    await save.transact((batch) => batch.object(snapshot, undefined), GIVES_BACK);
     this.#deleting = this.#deleting.filter((id) => id !== snapshot);
+  }
+
+  async #hasEntries(snapshot: number): Promise<boolean> {
+    for (let level = 0; level <= LEVELS_MAX; level += 1) {
+      const [some] = await this.#save.map.listSaved(this.#space, atLevel(level, snapshot), 0, 1);
+      if (some !== undefined) return true;
+    }
+    return false;
   }
 
   /** Tells how many blocks were given back. */

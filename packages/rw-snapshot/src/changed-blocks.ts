@@ -202,7 +202,8 @@ function snapshotsOf(save: SaveVolume, space: number): string {
 }
 
 /** A state and what it stands on, nearest first, and the production volume at the root. */
-function chainOf(
+/** The spaces that a state is made of, nearest first, and the volume at their root. */
+export function chainOf(
   save: SaveVolume,
   { kind, id }: StateReference,
 ): { readonly root: number; readonly states: readonly SpaceState[] } {

@@ -23,6 +23,8 @@ export {
 } from './branches.js';
 export type { StateReference } from './changed-blocks.js';
 export { changedBlocks } from './changed-blocks.js';
+export type { DepthRun } from './depths.js';
+export { depthsOf } from './depths.js';
 export type { FlattenOptions } from './flatten.js';
 export { flattenBranch } from './flatten.js';
 export type { Beneath } from './lineage.js';
