@@ -231,7 +231,10 @@ export class RestoreHistory {
         signal: stop.signal,
         pace: async () => {
           done += 1;
-          if (done > steps) stop.abort(new Error('enough'));
+          if (done > steps) {
+            stop.abort(new Error('enough')); // nobody waits for what would come here
+            return;
+          }
           for (let more = this.random.between(0, 2); more > 0; more -= 1) await this.write();
           if (this.random.chance(0.2)) await this.#flush();
           if (this.random.chance(0.1)) await this.#createSnapshot();
