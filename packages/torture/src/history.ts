@@ -75,7 +75,8 @@ export class History {
   async check(): Promise<void> {
     if (this.broken) return;
     this.operations++;
-    await this.session.check(this.model, 'now');
+    const { spaces } = await this.session.check(this.model, 'now');
+    await this.session.checkExtents(spaces.keys());
     await this.session.audit();
   }
 

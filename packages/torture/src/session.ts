@@ -121,6 +121,21 @@ export class Session {
     return seen;
   }
 
+  /** @throws {Violation} when a range that is said to be zeros is not. */
+  async checkExtents(spaces: Iterable<string>): Promise<void> {
+    for (const name of spaces) {
+      const device = this.device(name);
+      let position = 0;
+      for (const { length, zero } of await device.extents(0, device.size)) {
+        const bytes = new Uint8Array(length);
+        if (zero) await device.readInto(bytes, position);
+        const wrong = bytes.findIndex((byte) => byte !== 0);
+        if (wrong >= 0) throw new Violation(`byte ${position + wrong} of ${name} is no zero`);
+        position += length;
+      }
+    }
+  }
+
   /** @throws {Violation} with what the store's own audit finds. */
   async audit(): Promise<void> {
     const { problems } = await this.save.verify({ data: true });

@@ -13,6 +13,8 @@ export type Check =
 /** A bug and who must notice it. */
 export interface Mutant {
   readonly name: string;
+  /** The real bug that it stands for: a row of the table in docs/TESTING.md. */
+  readonly row?: number;
   /** What is wrong with it, in words. */
   readonly bug: string;
   readonly file: string;
@@ -24,17 +26,19 @@ export interface Mutant {
 const torture: Check = { kind: 'torture' };
 const damage: Check = { kind: 'test', folder: 'packages/torture', filter: 'damage' };
 
+/** What a hurried change would leave out. */
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-copy-out',
     bug: 'a first write overwrites the block without saving it (I1)',
     file: 'packages/ro-snapshot/src/copy-out.ts',
-    find: 'for (const run of runs) this.#putOld(batch, run);',
+    find: 'await this.#putOld(batch, old);',
     replace: '',
     check: torture,
   },
   {
     name: 'overwrite-before-save',
+    row: 6,
     bug: 'the clone volume changes before the old block is durable (I3)',
     file: 'packages/save-volume/src/save-volume.ts',
     find: `      for (const participant of participants) more = (await participant.fill(batch)) || more;
@@ -49,16 +53,17 @@ export const MUTANTS: readonly Mutant[] = [
     bug: 'a commit is answered before the save volume is flushed (I3, I5)',
     file: 'packages/save-volume/src/save-volume.ts',
     find: `      await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);
-      await this.#device.flush();`,
+      await this.#flush();`,
     replace: `      await this.#device.write(record, (journalStart + this.#journalHead) * this.blockSize);`,
     check: torture,
   },
   {
     name: 'superblock-before-its-pages',
+    row: 22,
     bug: 'a superblock is written before what it refers to is durable (S1)',
     file: 'packages/save-volume/src/save-volume.ts',
     find: `      const lists = await this.#writeLists(replaced, generation);
-      await this.#device.flush();`,
+      await this.#flush();`,
     replace: `      const lists = await this.#writeLists(replaced, generation);`,
     check: torture,
   },
@@ -80,24 +85,21 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'snapshot-without-clone-flush',
+    row: 8,
     bug: 'a snapshot is taken while what it shows is in the cache of the clone volume only (Q1)',
     file: 'packages/ro-snapshot/src/production-volume.ts',
-    find: `    await this.#clone.flush();
-  }
-
-  /** What follows from the queue`,
-    replace: `  }
-
-  /** What follows from the queue`,
+    find: `    await this.#copyOut.flushed(() => this.#clone.flush());
+    while`,
+    replace: `    await this.#copyOut.flushed(() => Promise.resolve());
+    while`,
     check: torture,
   },
   {
     name: 'flush-without-clone-flush',
     bug: 'a flush of production commits what is held, and forgets the clone volume (P3)',
     file: 'packages/ro-snapshot/src/production-device.ts',
-    find: `    if (copyOut.refusal !== undefined) throw copyOut.refusal;
-    await this.#cloneFlush.flush();`,
-    replace: `    if (copyOut.refusal !== undefined) throw copyOut.refusal;`,
+    find: '    await copyOut.flushed(() => this.#cloneFlush.flush());',
+    replace: '    await copyOut.flushed(() => Promise.resolve());',
     check: torture,
   },
   {
@@ -111,6 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no-checksum-on-saved-blocks',
+    row: 14,
     bug: 'saved blocks are handed out unchecked (I9)',
     file: 'packages/save-volume/src/save-volume.ts',
     find: 'if (completion === undefined && blockChecksum(space, block, target) === entry.checksum)',
@@ -162,7 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bit-map-page-in-place',
     bug: 'the bit map that the current superblock relies on is overwritten (A2)',
-    file: 'packages/save-volume/src/allocator.ts',
+    file: 'packages/save-volume/src/bit-maps.ts',
     find: 'const slot = state.slot === 0 ? 1 : 0;',
     replace: 'const slot = state.slot === 2 ? 0 : state.slot;',
     check: torture,
@@ -177,10 +180,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'delete-frees-what-an-older-needs',
+    row: 21,
     bug: 'deleting a middle snapshot frees blocks that the one before it reads (Q3)',
     file: 'packages/ro-snapshot/src/snapshot-queue.ts',
-    find: 'keep: heard?.version === version',
-    replace: 'keep: false',
+    find: 'if (heir !== undefined && (await isKept(block))) {',
+    replace: 'if (heir !== undefined && (await isKept(block)) && block < 0) {',
     check: torture,
   },
   {
@@ -214,7 +218,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'branch-keeps-old-blocks',
     bug: 'a rewritten branch block leaves its old place in use (leak)',
     file: 'packages/rw-snapshot/src/own-blocks.ts',
-    find: '    batch.free(entry.address);\n    this.#count(-1);',
+    find: `    batch.free(entry.address);
+    this.#count(-1);`,
     replace: '',
     check: torture,
   },
@@ -230,12 +235,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'bit-map-never-set',
     bug: 'a block is saved again at each write, over what was saved first (I2)',
     file: 'packages/ro-snapshot/src/copy-out.ts',
-    find: 'for (const block of filled) this.#saved.add(block);',
+    find: 'for (const block of filled) saved.add(block);',
     replace: '',
     check: torture,
   },
   {
     name: 'failed-flush-tried-again',
+    row: 11,
     bug: 'a device that failed to flush says yes to the next flush (D5)',
     file: 'packages/block-device/src/checked.ts',
     find: '    this.#failed = true;',

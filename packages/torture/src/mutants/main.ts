@@ -12,12 +12,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Check, MUTANTS, type Mutant } from './list.js';
+import { REAL_BUGS } from './real.js';
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true } } });
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
-/** The torture of so many distinct crash points; most bugs die within the first hundred. */
-const TORTURE = ['--workers', '1', '--images', '8000', '--recovery', '1500'];
-const QUIETLY = ['--operations', '30000', '--sequences-every', '40', '--quiet'];
+/** The torture of so many distinct crash images; most bugs die within the first hundred. */
+const TORTURE = ['--workers', '1', '--images', '6000', '--recovery', '1200'];
+const QUIETLY = ['--operations', '14000', '--sequences-every', '40', '--quiet'];
 /** A check that takes longer than this hangs, which is a way of failing. */
 const LIMIT_MS = 120_000;
 
@@ -28,7 +29,7 @@ interface Outcome {
   readonly seconds: number;
 }
 
-const chosen = MUTANTS.filter(({ name }) => values.only?.includes(name) ?? true);
+const chosen = [...MUTANTS, ...REAL_BUGS].filter(({ name }) => values.only?.includes(name) ?? true);
 if (chosen.length === 0) throw new Error(`no mutant is named ${values.only?.join(' or ')}`);
 const tree = copyTree();
 try {
