@@ -103,22 +103,25 @@ export class History {
     } catch (error) {
       const result = isFull(error) || error instanceof Stopped ? 'refused' : 'unknown';
       for (const key of all) this.log({ kind: 'answer', key, result });
-      for (const event of all) if (!this.#isLeaving(event, error)) this.admit(error, event);
+      for (const event of all)
+        if (!this.#isLeaving(event, error)) this.admit(error, event, all.length === 1);
       return false;
     }
     for (const key of all) this.log({ kind: 'answer', key, result: 'done' });
     return true;
   }
 
-  /** @throws what a store must not say, now. */
-  admit(error: unknown, event: Asked): void {
+  /** @throws what a store must not say, now. `alone`: nothing else was asked for with it. */
+  admit(error: unknown, event: Asked, alone = true): void {
     if (error instanceof Violation) throw error;
     if (this.broken || error instanceof Stopped) return;
     const space = 'space' in event ? event.space : 'branch' in event ? event.branch : '';
     const limited = this.model.branch(space)?.limited === true;
     if (!isFull(error) || !(this.geometry.full || limited)) throw error;
     this.refusals++;
-    if (ALWAYS.includes(event.kind)) {
+    // A refresh that keeps nothing gives space back; one that keeps something may need some.
+    const refreshes = event.kind === 'swap' && space !== '' && !this.model.volumes.includes(space);
+    if (ALWAYS.includes(event.kind) || (refreshes && alone)) {
       throw new Violation(`I8: ${event.kind} was refused when full: ${String(error)}`);
     }
   }

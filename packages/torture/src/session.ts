@@ -24,7 +24,12 @@ import {
   openBranchSnapshot,
   resumeBranchDeletions,
 } from '@palimpsest/rw-snapshot';
-import { type Attributes, openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
+import {
+  type Attributes,
+  openSaveVolume,
+  type SaveVolume,
+  type SaveVolumeOptions,
+} from '@palimpsest/save-volume';
 import { compare, Violation } from './compare.js';
 import type { Geometry } from './geometry.js';
 import type { Model, Observation } from './model/model.js';
@@ -60,6 +65,7 @@ export class Session {
     world: CrashWorld,
     geometry: Geometry,
     jitter?: JitterOptions,
+    hooks: Pick<SaveVolumeOptions, 'onPressure'> = {},
   ): Promise<Session> {
     const disks = new Map<string, FailingDevice>();
     const open = (name: string): BlockDevice => {
@@ -70,7 +76,7 @@ export class Session {
     };
     const { cacheBytes, dirtyBytes, full, saveBytes, blockSize } = geometry;
     const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
-    const limits = { cacheBytes, dirtyBytes, ...growth };
+    const limits = { cacheBytes, dirtyBytes, ...growth, ...hooks };
     const save = await openSaveVolume(open(SAVE_DISK), limits);
     const session = new Session(world, geometry, save, disks);
     for (const { id, attributes } of listProductionVolumes(save)) {

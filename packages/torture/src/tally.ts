@@ -48,6 +48,8 @@ export interface Place {
   readonly seed?: number;
   /** Operations of the exhaustive part. */
   readonly sequence?: string;
+  /** Of a store that is full. */
+  readonly policy?: string;
   readonly interleaved?: boolean;
   readonly quick?: boolean;
   readonly point?: number;
