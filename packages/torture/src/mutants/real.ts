@@ -142,10 +142,19 @@ export const REAL_BUGS: readonly Mutant[] = [
   {
     name: 'checksum-without-identity',
     row: 18,
-    bug: 'the checksum of a saved block does not know which block it is of',
-    file: 'packages/save-volume/src/batch.ts',
-    find: 'return sumOf(data, identitySeed(space, block));',
-    replace: 'return sumOf(data, 0 * identitySeed(space, block));',
+    bug: 'a page of the map that checks out by itself is taken, whichever it is (T2)',
+    file: 'packages/save-volume/src/page-cache.ts',
+    find: `      header.checksum !== ref.checksum ||
+      checksum(bytes) !== ref.checksum
+    ) {
+      throw damaged('does not pass its checksum');
+    }
+    if (header.tree !== tree || header.level !== level || header.address !== ref.address) {`,
+    replace: `      checksum(bytes) !== header.checksum
+    ) {
+      throw damaged('does not pass its checksum');
+    }
+    if (header.tree < 0) {`,
     check: damage,
   },
   {
