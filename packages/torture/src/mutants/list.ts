@@ -191,7 +191,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'delete-keeps-what-nobody-needs',
     bug: 'deleting a snapshot leaves its blocks in use (leak)',
     file: 'packages/ro-snapshot/src/snapshot-queue.ts',
-    find: 'else if (entry.address !== 0) batch.free(entry.address);',
+    find: `          batch.free(entry.address);
+          freed += 1;`,
     replace: '',
     check: torture,
   },
@@ -219,7 +220,7 @@ export const MUTANTS: readonly Mutant[] = [
     bug: 'a rewritten branch block leaves its old place in use (leak)',
     file: 'packages/rw-snapshot/src/own-blocks.ts',
     find: `    batch.free(entry.address);
-    this.#count(-1);`,
+    this.#tally.blocks -= 1;`,
     replace: '',
     check: torture,
   },

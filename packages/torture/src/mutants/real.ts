@@ -22,7 +22,7 @@ export const REAL_BUGS: readonly Mutant[] = [
     row: 2,
     bug: 'a checkpoint publishes its trees without the bit maps that say whose their pages are',
     file: 'packages/save-volume/src/allocator.ts',
-    find: 'return this.#maps.save(generation);',
+    find: 'return this.groups.maps.save(generation);',
     replace: 'return Promise.resolve(0 * generation);',
     check: torture,
   },
@@ -50,9 +50,9 @@ export const REAL_BUGS: readonly Mutant[] = [
     row: 5,
     bug: 'giving a block back at the edge of a byte clears the bit of its neighbour',
     file: 'packages/save-volume/src/allocator.ts',
-    find: 'if (resident.map.delete(this.#indexOf(block))) this.#count(group, resident, -1);',
+    find: 'if (resident.map.delete(this.groups.indexOf(block))) this.#count(group, resident, -1);',
     replace:
-      'const at = this.#indexOf(block);\n      ' +
+      'const at = this.groups.indexOf(block);\n      ' +
       'if (resident.map.delete(at % 8 === 7 ? at - 1 : at)) this.#count(group, resident, -1);',
     check: torture,
   },
@@ -202,12 +202,12 @@ export const REAL_BUGS: readonly Mutant[] = [
     check: { kind: 'test', folder: 'packages/save-volume', filter: 'save-volume' },
   },
   {
-    name: 'dropped-records-come-back',
+    name: 'recovery-is-not-repeatable',
     row: 25,
-    bug: 'records that a recovery dropped are replayed by the next one, over what came since (V3)',
+    bug: 'what a recovery has replayed is passed over by the next one (V4, R17)',
     file: 'packages/save-volume/src/recovery.ts',
-    find: 'epoch: found.epoch + 1,',
-    replace: 'epoch: found.epoch,',
+    find: '    durableSequence: replay.sequence,',
+    replace: '    durableSequence: replay.sequence,\n    firstSequence: replay.sequence,',
     check: torture,
   },
   {
