@@ -163,9 +163,11 @@ export const REAL_BUGS: readonly Mutant[] = [
     bug: 'a saved block of zeros is taken for sound',
     file: 'packages/save-volume/src/save-volume.ts',
     find: 'if (completion === undefined && blockChecksum(space, block, target) === entry.checksum)',
-    replace:
-      'if (\n      completion === undefined &&\n' +
-      '      (blockChecksum(space, block, target) === entry.checksum || target.every((byte) => byte === 0))\n    )',
+    replace: `if (
+      completion === undefined &&
+      (target.every((byte) => byte === 0) ||
+        blockChecksum(space, block, target) === entry.checksum)
+    )`,
     check: damage,
   },
   {
