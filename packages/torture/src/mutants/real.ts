@@ -216,8 +216,8 @@ export const REAL_BUGS: readonly Mutant[] = [
     name: 'restore-saves-one-side',
     bug: 'a block under a restore is saved for the youngest snapshot only, not for the undo side too',
     file: 'packages/ro-snapshot/src/copy-out.ts',
-    find: 'if (states.simple) return',
-    replace: 'if (states.simple || this.youngest > 0) return',
+    find: '    return states.missing(block);',
+    replace: '    return [{ version: this.youngest, level: 0 }];',
     check: torture,
   },
   {

@@ -44,6 +44,8 @@ export async function race(history: History, random: Random): Promise<void> {
   };
   for (let left = random.between(1, 3); left > 0; left--) work.push(chain());
   if (random.chance(0.5)) work.push(copyBack(history, random));
+  // While those writes are in flight, which must be out of the way first (Q1, G1).
+  if (random.chance(0.4)) work.push(createSnapshot(history, random));
   await allSettled(work);
   history.bursting = false;
 }
