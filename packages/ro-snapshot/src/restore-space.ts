@@ -12,7 +12,8 @@ import type { EarmarkedSpace, SaveVolume } from '@palimpsest/save-volume';
 /** See the file header. */
 export class RestoreSpace {
   readonly #save: SaveVolume;
-  #earmark: EarmarkedSpace | undefined;
+  /** What was set aside, at once or as more was needed. */
+  #earmarks: EarmarkedSpace[] = [];
   /** Blocks of space beyond the first that a held block has taken. */
   readonly #extra = new Map<number, number>();
 
@@ -22,13 +23,30 @@ export class RestoreSpace {
 
   /** Blocks still set aside. */
   get blocks(): number {
-    return this.#earmark?.blocks ?? 0;
+    return this.#earmarks.reduce((sum, { blocks }) => sum + blocks, 0);
   }
 
-  /** Uses `earmark` from now on, beside or (undefined) instead of what there was. */
-  use(earmark: EarmarkedSpace | undefined): void {
-    this.#earmark?.release();
-    this.#earmark = earmark;
+  /** Entries without bytes for which there is room. */
+  get marks(): number {
+    return this.#earmarks.reduce((sum, { marks }) => sum + marks, 0);
+  }
+
+  /** Uses `earmark` too. What there was stays: given up first, it might not be had again. */
+  add(earmark: EarmarkedSpace | undefined): void {
+    if (earmark !== undefined) this.#earmarks.push(earmark);
+  }
+
+  /** Gives back what is more than `blocks`; everything, with the room for marks, for none. */
+  shrinkTo(blocks: number): void {
+    let surplus = Math.max(0, this.blocks - blocks);
+    for (const earmark of this.#earmarks) {
+      const part = Math.min(surplus, earmark.blocks);
+      earmark.release(part);
+      surplus -= part;
+    }
+    if (blocks > 0) return;
+    for (const earmark of this.#earmarks) earmark.release();
+    this.#earmarks = [];
   }
 
   /**
@@ -39,12 +57,21 @@ export class RestoreSpace {
     const more = Math.max(0, each - 1);
     const fresh = costly.filter((block) => !this.#extra.has(block));
     const extra = fresh.length * more;
-    const taken = Math.min(this.#earmark?.blocks ?? 0, undone * each, count + extra);
+    const taken = Math.min(this.blocks, undone * each, count + extra);
     const rest = count + extra - taken;
     if (rest > 0 && !this.#save.reserve(rest)) return false;
-    if (taken > 0) this.#earmark?.take(taken);
+    this.#take(taken);
     for (const block of fresh) this.#extra.set(block, more);
     return true;
+  }
+
+  #take(blocks: number): void {
+    let left = blocks;
+    for (const earmark of this.#earmarks) {
+      const part = Math.min(left, earmark.blocks);
+      if (part > 0) earmark.take(part);
+      left -= part;
+    }
   }
 
   /** What `secure` would have to find in the store at most. */
@@ -63,6 +90,6 @@ export class RestoreSpace {
   /** Gives everything back, for an owner that will never commit again. */
   forfeit(): void {
     for (const block of [...this.#extra.keys()]) this.settled(block);
-    this.use(undefined);
+    this.shrinkTo(0);
   }
 }

@@ -11,6 +11,7 @@ import {
   type Attributes,
   atLevel,
   type Batch,
+  type EarmarkedSpace,
   encodeObject,
   LEVELS_MAX,
   LIVE,
@@ -102,6 +103,7 @@ async function startFrom(
   await parts.drain();
   const differing = (await countAtMost(parts, source)) + remaining(layers.all);
   const total = Math.min(differing, parts.size() / save.blockSize);
+  const before = parts.space.blocks;
   await setAside(parts, total, layers.all.length + 1);
   let started: StartedRestore | undefined;
   try {
@@ -125,7 +127,7 @@ async function startFrom(
       started = { restore, undo };
     });
   } catch (error) {
-    await setAside(parts, remaining(layers.all), layers.all.length, true);
+    parts.space.shrinkTo(before);
     throw error;
   }
   const { restore, undo } = started as StartedRestore;
@@ -171,7 +173,7 @@ export async function finishRestores(parts: RestoreParts): Promise<void> {
   await parts.drain();
   await endRestores(save, volume);
   layers.reset([]);
-  space.use(undefined);
+  space.shrinkTo(0);
   parts.follow();
 }
 
@@ -200,15 +202,17 @@ async function setAside(
   ifAny = false,
 ): Promise<void> {
   const { save, space } = parts;
-  const before = space.blocks;
-  space.use(undefined);
-  if (blocks === 0) return;
+  const more = Math.max(0, blocks * each - space.blocks);
+  const marks = Math.max(0, blocks - space.marks);
+  if (more === 0 && marks === 0) return;
   try {
     // Requests are kept out here, and whoever gives space back may have to keep them out too.
-    space.use(await save.setAsideSlowly(blocks * each, blocks, { relieve: false }));
+    space.add(await save.setAsideSlowly(more, marks, { relieve: false }));
   } catch (cause) {
-    space.use(save.setAside(before, blocks));
-    if (ifAny) return;
+    if (ifAny) {
+      space.add(setAsideMost(save, more, marks));
+      return;
+    }
     throw new StorageError(
       'ERR_NO_SPACE',
       `up to ${blocks * each * save.blockSize} bytes may have to be saved while this restore runs, ` +
@@ -216,6 +220,27 @@ async function setAside(
       { cause },
     );
   }
+}
+
+/**
+ * As much as there is of what is asked for. What a crash left to be done is known as of the last cursor,
+ * so more may be asked for than was set aside before it.
+ */
+function setAsideMost(save: SaveVolume, blocks: number, marks: number): EarmarkedSpace | undefined {
+  let [least, most] = [0, blocks];
+  let best: EarmarkedSpace | undefined;
+  while (least < most) {
+    const middle = Math.ceil((least + most) / 2);
+    best?.release();
+    best = save.setAside(middle, Math.min(marks, middle));
+    if (best === undefined) most = middle - 1;
+    else least = middle;
+  }
+  if (best === undefined || best.blocks < least) {
+    best?.release();
+    best = least === 0 ? undefined : save.setAside(least, Math.min(marks, least));
+  }
+  return best;
 }
 
 /** A snapshot of the volume itself. */
