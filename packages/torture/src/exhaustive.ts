@@ -93,8 +93,16 @@ export interface Beginning {
   readonly recovered: Map<number, Observation>;
 }
 
-/** Makes a store with two snapshots, and a branch of the first that was written to. */
+/** Makes a store with two snapshots, and a branch of the first that was written to. @throws {Failure} */
 export async function begin(): Promise<Beginning> {
+  try {
+    return await makeBeginning();
+  } catch (error) {
+    throw new Failure({ sequence: 'write-one' }, error); // any will do: they all begin with it
+  }
+}
+
+async function makeBeginning(): Promise<Beginning> {
   const world = createCrashWorld({ seed: 0 });
   const ids = { next: 1 };
   const model = await build(world, TINY, ids);
