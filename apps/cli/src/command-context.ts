@@ -1,10 +1,11 @@
 /** What every command is given, and how it reaches its store. */
+import { parseAge, parseSize } from '@palimpsest/control/grammar';
 import type { StoreClient } from '@palimpsest/server/client';
 import type { Output } from './output.js';
 import type { Terminal } from './terminal.js';
 
 /** The options of a command as they were typed; commander has checked their form. */
-export type Options = Readonly<Record<string, string | boolean | undefined>>;
+export type Options = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** What a command runs with. */
 export interface CommandContext {
@@ -31,8 +32,8 @@ export async function withStore<T>(
   context: CommandContext,
   use: (client: StoreClient) => Promise<T>,
 ): Promise<T> {
-  const { connectStore } = await import('@palimpsest/server/client');
-  const client = await connectStore(context.directory, warnings(context));
+  const { connectStore, who } = await import('@palimpsest/server/client');
+  const client = await connectStore(context.directory, warnings(context), { by: who('cli') });
   try {
     return await use(client);
   } finally {
@@ -65,4 +66,35 @@ export function requiredOption(options: Options, name: string, example: string):
   const value = textOption(options, name);
   if (value !== undefined) return value;
   throw new UsageError(`--${name} is missing; say, for example: ${example}`);
+}
+
+/** The bytes of an option that may be left out. @throws {StorageError} ERR_INVALID. */
+export function sizeOption(options: Options, name: string): number | undefined {
+  const text = textOption(options, name);
+  return text === undefined ? undefined : parseSize(text);
+}
+
+/** The milliseconds of an age such as 2h. */
+export function ageIn(text: string, option: string): number {
+  const ms = parseAge(text);
+  if (ms !== undefined) return ms;
+  throw new UsageError(`--${option} takes an age, not "${text}"; say, for example: --${option} 2h`);
+}
+
+/** Labels, as they were said. */
+export function labelsOption(options: Options): Readonly<Record<string, string>> | undefined {
+  const said = options.label;
+  if (!Array.isArray(said)) return undefined;
+  const pairs = said.map((each: string) => {
+    const at = each.indexOf('=');
+    if (at > 0) return [each.slice(0, at), each.slice(at + 1)] as const;
+    throw new UsageError(`--label takes NAME=VALUE, not "${each}"; for example: --label ticket=42`);
+  });
+  return Object.fromEntries(pairs);
+}
+
+/** An object with what is defined only, for options that may be left out. */
+export function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

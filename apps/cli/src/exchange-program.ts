@@ -1,6 +1,6 @@
 /** The grammar of pal diff, space, export and import. */
 import type { Command } from 'commander';
-import type { RunCommand } from './program.js';
+import type { RunCommand } from './grammar/words.js';
 
 /** Adds the commands. */
 export function addExchange(program: Command, run: RunCommand): void {

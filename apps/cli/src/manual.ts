@@ -7,7 +7,9 @@ import { everyCommand } from './run-cli.js';
 /** The whole page, in Markdown. */
 export function manual(): string {
   const program = createProgram(async () => {});
-  const commands = everyCommand(program).filter((each) => each.commands.length === 0);
+  const commands = everyCommand(program).filter(
+    (each) => each.commands.length === 0 || each.registeredArguments.length > 0,
+  );
   return [
     '# The command line',
     '',
@@ -44,6 +46,7 @@ export function manual(): string {
     '| `prod@latest` | its youngest snapshot |',
     '| `prod@2h` | its youngest snapshot that is at least two hours old |',
     '| `prod/dev` | its branch of that name |',
+    '| `prod/dev@monday` | a snapshot of the branch; `@latest` and ages as above |',
     '',
     'They are the names of the NBD exports too: `nbd://127.0.0.1:10809/prod@monday`.',
     '',

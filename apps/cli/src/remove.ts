@@ -3,45 +3,75 @@
  * said; then the work. Where nobody can answer, nothing is removed without --yes.
  */
 import type { OnProgress, Removal } from '@palimpsest/control';
-import { type CommandContext, UsageError } from './command-context.js';
+import type { CommandContext } from './command-context.js';
+import { consent } from './consent.js';
+import { formatTime } from './output.js';
 
 /** How to remove, once for the plan and once for real. */
 export type Remove = (how: {
   readonly dryRun: boolean;
+  readonly now: boolean;
+  readonly hide: boolean;
+  readonly force: boolean;
   readonly onProgress: OnProgress;
 }) => Promise<Removal>;
 
-/** Removes, or with --dry-run tells what would go. `destroys` says whether data is lost. */
+/** What a command says of its removal. */
+export interface RemovalWords {
+  /** Whether data is lost or hard to get at; then it is asked for. */
+  readonly destroys?: (plan: Removal) => boolean;
+  /** True when `pal undo` can bring it back within the store's grace period. */
+  readonly undoable?: boolean;
+}
+
+/** Removes, or with --dry-run tells what would go, and says what happened. */
 export async function removeWithCare(
   context: CommandContext,
   remove: Remove,
-  destroys: (plan: Removal) => boolean = () => true,
+  { destroys = () => true, undoable = false }: RemovalWords = {},
 ): Promise<Removal | undefined> {
-  const plan = await remove({ dryRun: true, onProgress: () => {} });
-  if (context.options.dryRun === true) {
-    context.output.say('nothing was done; this would go:');
+  const { options, output } = context;
+  const how = {
+    now: options.now === true,
+    hide: options.hide === true,
+    force: options.force === true,
+  };
+  const plan = await remove({ ...how, dryRun: true, onProgress: () => {} });
+  if (options.dryRun === true) {
+    output.say('nothing was done; this would go:');
+    tell(context, plan);
     return plan;
   }
-  if (destroys(plan) && !(await allowed(context, plan))) return undefined;
-  const progress = context.output.progress();
+  const what = plan.removed.join(', ');
+  const manner = undoable && !how.now ? '' : ' for good';
+  if (
+    destroys(plan) &&
+    !(await consent(context, `remove ${what}${manner}`, `Remove ${what}${manner}?`))
+  ) {
+    return undefined;
+  }
+  const progress = output.progress();
   try {
-    return await remove({ dryRun: false, onProgress: progress.on });
+    const removal = await remove({ ...how, dryRun: false, onProgress: progress.on });
+    progress.end();
+    tell(context, removal);
+    return removal;
   } finally {
     progress.end();
   }
 }
 
-async function allowed(context: CommandContext, plan: Removal): Promise<boolean> {
-  if (context.options.yes === true) return true;
-  const what = plan.removed.join(', ');
-  if (!context.terminal.interactive) {
-    throw new UsageError(
-      `this would remove ${what} for good, and nobody can be asked; say --yes to do it, or ` +
-        '--dry-run to see what would go',
+function tell({ output }: CommandContext, removal: Removal): void {
+  output.item('Removal', removal, removal.removed.join('\n'));
+  if (removal.dryRun) return;
+  const { recoverableUntil, hiddenBehind } = removal;
+  if (hiddenBehind !== undefined) {
+    output.say(`it is hidden, and goes when these have gone: ${hiddenBehind.join(', ')}`);
+  }
+  if (recoverableUntil !== undefined) {
+    output.say(
+      `it can be had back until ${formatTime(recoverableUntil)}, or until its space is needed: ` +
+        'pal undo',
     );
   }
-  const answer = await context.terminal.ask(`Remove ${what} for good? [y/N] `);
-  if (/^y(es)?$/i.test(answer.trim())) return true;
-  context.output.say('nothing was removed');
-  return false;
 }

@@ -19,6 +19,8 @@ export interface Setting {
   /** Given when a person sits there: what they answer. */
   readonly answer?: string;
   readonly canDraw?: boolean;
+  /** Asks the process to stop as soon as it can be asked. */
+  readonly stops?: boolean;
   /** What is read from stdin, and where bytes go that are written to stdout. */
   readonly input?: () => AsyncIterable<Uint8Array>;
   readonly bytes?: Uint8Array[];
@@ -60,7 +62,9 @@ export function palIn(setting: Setting): (...args: string[]) => Promise<Outcome>
         err += question;
         return setting.answer ?? '';
       },
-      onStop: (stop) => stop(),
+      onStop: (stop) => {
+        if (setting.stops === true) stop();
+      },
     };
     const code = await runCli(args, terminal);
     return { code, out, err };

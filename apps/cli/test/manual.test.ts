@@ -26,10 +26,32 @@ test('every command is in it, with every option', () => {
     'branch create',
     'branch list',
     'branch delete',
+    'branch refresh',
+    'branch flatten',
+    'branch quota',
+    'snapshot refresh',
+    'snapshot hold',
+    'snapshot unhold',
+    'snapshot edit',
+    'group snapshot',
+    'volume delete',
+    'resize',
+    'ls',
+    'undo',
+    'log',
+    'jobs',
+    'settings',
+    'verify',
   ]) {
     expect(page).toContain(`### pal ${command}\n`);
   }
-  for (const option of ['--json', '--store <dir>', '-y, --yes', '--dry-run', '--from <snapshot>']) {
+  for (const option of [
+    '--json',
+    '--store <dir>',
+    '-y, --yes',
+    '--dry-run',
+    '--from <reference>',
+  ]) {
     expect(page).toContain(`\`${option}\``);
   }
 });

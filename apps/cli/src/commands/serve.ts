@@ -33,6 +33,9 @@ export async function serve(context: CommandContext): Promise<void> {
   });
   const uris = serverUris(server);
   context.output.item('Service', { ...server.addresses, uris, pid: process.pid }, uris.join('\n'));
+  for (const { kind, target } of server.resumed) {
+    context.output.say(`going on with the ${kind} of ${target}; see how far: pal jobs`);
+  }
   context.output.say('serving; Ctrl-C stops');
   await asked;
   await server.close();

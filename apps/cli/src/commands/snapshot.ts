@@ -1,30 +1,37 @@
-/** pal snapshot create, list, delete. */
+/** pal snapshot create, list, delete, refresh; pal group snapshot. */
 import type { SnapshotInfo } from '@palimpsest/control';
-import { formatSize, parseReference, quote } from '@palimpsest/control/grammar';
-import { type CommandContext, textOption, UsageError, withStore } from '../command-context.js';
+import { formatSize, parseReference, quote, targetReference } from '@palimpsest/control/grammar';
+import {
+  ageIn,
+  type CommandContext,
+  given,
+  labelsOption,
+  textOption,
+  UsageError,
+  withStore,
+} from '../command-context.js';
 import { type Column, formatTime } from '../output.js';
 import { removeWithCare } from '../remove.js';
+import { mayReplace } from './replace.js';
 
 const COLUMNS: readonly Column<SnapshotInfo>[] = [
   { title: 'SNAPSHOT', value: (snapshot) => snapshot.reference },
   { title: 'CREATED', value: (snapshot) => formatTime(snapshot.createdAt) },
   { title: 'SIZE', value: (snapshot) => formatSize(snapshot.size) },
   { title: 'BRANCHES', value: (snapshot) => String(snapshot.branches.length) },
+  {
+    title: 'HOLDS',
+    value: ({ holds = [] }) => (holds.length === 0 ? '-' : holds.map(({ tag }) => tag).join(',')),
+  },
   { title: 'STATE', value: (snapshot) => snapshot.state },
   { title: 'MESSAGE', value: (snapshot) => snapshot.message ?? '' },
 ];
 
-/** pal snapshot create VOLUME[@NAME] [-m MESSAGE] */
+/** pal snapshot create TARGET[@NAME] [-m MESSAGE] */
 export async function createSnapshot(context: CommandContext, text: string): Promise<void> {
-  const message = textOption(context.options, 'message');
   const { volume, name } = target(text);
-  const snapshot = await withStore(context, (client) =>
-    client.createSnapshot({
-      volume,
-      ...(name === undefined ? {} : { name }),
-      ...(message === undefined ? {} : { message }),
-    }),
-  );
+  const request = { volume, ...given({ name }), ...detailsOf(context) };
+  const snapshot = await withStore(context, (client) => client.createSnapshot(request));
   context.output.item('Snapshot', snapshot, snapshot.reference);
   context.output.say(
     `took a snapshot of ${volume}; write to a copy of it: ` +
@@ -32,35 +39,73 @@ export async function createSnapshot(context: CommandContext, text: string): Pro
   );
 }
 
-/** pal snapshot list [VOLUME] */
-export async function listSnapshots(context: CommandContext, volume?: string): Promise<void> {
-  const snapshots = await withStore(context, (client) => client.listSnapshots(volume));
+/** pal group snapshot TARGETS... [--name NAME] */
+export async function createGroupSnapshot(
+  context: CommandContext,
+  targets: readonly string[],
+): Promise<void> {
+  const name = textOption(context.options, 'name');
+  const request = { targets, ...given({ name }), ...detailsOf(context) };
+  const snapshots = await withStore(context, (client) => client.createGroupSnapshot(request));
+  context.output.list('SnapshotList', snapshots, COLUMNS, { quiet: true });
+  context.output.say(`took ${snapshots.length} snapshots, all as of one instant`);
+}
+
+/** pal snapshot list [TARGET] */
+export async function listSnapshots(context: CommandContext, of?: string): Promise<void> {
+  const snapshots = await withStore(context, (client) => client.listSnapshots(of));
   const quiet = context.options.quiet === true;
   context.output.list('SnapshotList', snapshots, COLUMNS, { quiet });
   if (snapshots.length === 0) {
-    context.output.say(`no snapshots yet; take one: pal snapshot create ${volume ?? 'VOLUME'}`);
+    context.output.say(`no snapshots yet; take one: pal snapshot create ${of ?? 'VOLUME'}`);
   }
 }
 
 /** pal snapshot delete REFERENCE */
 export async function deleteSnapshot(context: CommandContext, reference: string): Promise<void> {
+  await withStore(context, (client) =>
+    removeWithCare(context, (how) => client.deleteSnapshot(reference, how), { undoable: true }),
+  );
+}
+
+/** pal snapshot refresh REFERENCE */
+export async function refreshSnapshot(context: CommandContext, reference: string): Promise<void> {
+  const { options, output } = context;
+  const keep = options.drop !== true;
   await withStore(context, async (client) => {
-    const removal = await removeWithCare(context, (how) => client.deleteSnapshot(reference, how));
-    if (removal !== undefined) {
-      context.output.item('Removal', removal, removal.removed.join('\n'));
-    }
+    const from = reference.slice(0, reference.lastIndexOf('@'));
+    if (!(await mayReplace(context, client, { target: reference, from, keeps: keep }))) return;
+    const force = options.force === true;
+    const done = await client.refreshSnapshot(reference, { keep, force });
+    output.item('Refresh', done, done.snapshot.reference);
+    output.say(`${done.snapshot.reference} is now ${from} as it is at this instant`);
+    if (done.kept !== undefined) output.say(`what it was is ${done.kept}; back to it: pal undo`);
   });
 }
 
-/** "prod" or "prod@monday": the volume, and the name if one is given. */
+function detailsOf({ options }: CommandContext): {
+  readonly message?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly hold?: string;
+  readonly expiresInMs?: number;
+} {
+  const expires = textOption(options, 'expires');
+  return given({
+    message: textOption(options, 'message'),
+    labels: labelsOption(options),
+    hold: textOption(options, 'hold'),
+    expiresInMs: expires === undefined ? undefined : ageIn(expires, 'expires'),
+  });
+}
+
+/** "prod", "prod/dev" or "prod/dev@monday": what to take it of, and the name if one is given. */
 function target(text: string): { readonly volume: string; readonly name?: string } {
   const reference = parseReference(text);
-  if (reference.kind === 'volume') return { volume: reference.volume };
-  if (reference.kind === 'snapshot' && reference.snapshot.by === 'name') {
-    return { volume: reference.volume, name: reference.snapshot.name };
-  }
+  if (reference.kind !== 'snapshot') return { volume: targetReference(reference) };
+  const volume = targetReference(reference);
+  if (reference.snapshot.by === 'name') return { volume, name: reference.snapshot.name };
   throw new UsageError(
     `${quote(text)} does not name a new snapshot; write VOLUME, or VOLUME@NAME: ` +
-      `pal snapshot create ${reference.volume}`,
+      `pal snapshot create ${volume}`,
   );
 }

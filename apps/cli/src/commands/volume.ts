@@ -57,21 +57,38 @@ export async function releaseVolume(context: CommandContext, name: string): Prom
   await withStore(context, async (client) => {
     const removal = await removeWithCare(
       context,
-      (how) => client.releaseVolume(name, { ...how, dropSnapshots }),
+      ({ dryRun, onProgress }) => client.releaseVolume(name, { dryRun, onProgress, dropSnapshots }),
       // Alone, a volume only goes from the store's list: its image keeps every byte.
-      (plan) => plan.removed.length > 1,
+      { destroys: (plan) => plan.removed.length > 1 },
     );
-    if (removal === undefined) return;
-    context.output.item('Removal', removal, removal.removed.join('\n'));
-    if (!removal.dryRun) {
+    if (removal?.dryRun === false) {
       context.output.say(`${removal.path} is a plain raw image again, complete`);
     }
   });
 }
 
+/** pal volume delete NAME */
+export async function deleteVolume(context: CommandContext, name: string): Promise<void> {
+  await withStore(context, (client) =>
+    removeWithCare(context, (how) => client.deleteVolume(name, how), { undoable: true }),
+  );
+}
+
+/** pal resize TARGET --size SIZE */
+export async function resize(context: CommandContext, target: string): Promise<void> {
+  const size = parseSize(requiredOption(context.options, 'size', '--size 1G'));
+  const grown = await withStore(context, (client) => client.resize(target, size));
+  context.output.item('base' in grown ? 'Branch' : 'Volume', grown, grown.reference);
+  context.output.say(
+    `${grown.reference} has ${formatSize(grown.size)}; clients see it when they open it again`,
+  );
+}
+
 /** pal volume list */
 export async function listVolumes(context: CommandContext): Promise<void> {
-  const volumes = await withStore(context, (client) => client.listVolumes());
+  const all = await withStore(context, (client) => client.listVolumes());
+  // What was deleted and waits for its last dependant is not shown as something to use.
+  const volumes = all.filter((each) => each.deleted !== true);
   const quiet = context.options.quiet === true;
   context.output.list('VolumeList', volumes, COLUMNS, { quiet });
   for (const volume of volumes) {

@@ -1,0 +1,47 @@
+/** The grammar of the store: making, serving, looking. */
+import { Option } from 'commander';
+import { type AddNoun, does } from './words.js';
+
+const load = () => import('../commands/store.js');
+const loadServe = () => import('../commands/serve.js');
+
+/** pal init, serve, status, demo. */
+export const addStore: AddNoun = (program, run) => {
+  does(
+    program
+      .command('init [dir]')
+      .description('make an empty store')
+      .option('--block-size <bytes>', 'bytes in a block: the unit that is saved (default: 4096)'),
+    run,
+    async (context, dir?: string) => (await load()).initStore(context, dir),
+  );
+  does(
+    program
+      .command('serve')
+      .description('serve the store to NBD clients and to pal, until Ctrl-C')
+      .option('--socket <path>', "the NBD socket (default: nbd.sock in the store's directory)")
+      .option('--tcp <[host:]port>', 'serve NBD on a loopback port too; 0 is any port')
+      .addOption(
+        new Option('--log-level <level>', 'how much to log').choices([
+          'debug',
+          'info',
+          'warn',
+          'error',
+        ]),
+      ),
+    run,
+    async (context) => (await loadServe()).serve(context),
+  );
+  does(
+    program.command('status').description('show the store, its space, and who uses it'),
+    run,
+    async (context) => (await load()).showStatus(context),
+  );
+  does(
+    program
+      .command('demo')
+      .description('make or open a store with a volume, serve it, and say what to try'),
+    run,
+    async (context) => (await loadServe()).demo(context),
+  );
+};
