@@ -5,6 +5,8 @@
 import { Command } from 'commander';
 import { addExchange } from './exchange-program.js';
 import { addBranch } from './grammar/branch.js';
+import { addGroup } from './grammar/group.js';
+import { addRestore } from './grammar/restore.js';
 import { addSnapshot } from './grammar/snapshot.js';
 import { addStore } from './grammar/store.js';
 import { addVolume } from './grammar/volume.js';
@@ -30,7 +32,8 @@ export function createProgram(run: RunCommand): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(see what there is: pal --help)')
     .addHelpText('after', REFERENCES);
-  for (const add of [addStore, addVolume, addSnapshot, addBranch, addWork]) add(program, run);
+  const nouns = [addStore, addVolume, addSnapshot, addGroup, addBranch, addRestore, addWork];
+  for (const add of nouns) add(program, run);
   addExchange(program, run);
   return program;
 }

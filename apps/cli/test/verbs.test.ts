@@ -188,6 +188,31 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     } else expect((await pal('jobs')).err).toBe('no work is going on\n');
   });
 
+  test('a volume is restored at once, copied back, and undone; a branch is promoted', async () => {
+    const { pal, tried } = await start(mode);
+    const plan = await pal('restore', 'prod', '--from', 'prod@one', '--dry-run');
+    expect(plan.out).toBe('prod would become prod@one; what it is now would be kept\n');
+    const done = await pal('restore', 'prod', '--from', 'prod@one', '--wait', '--rate', '100M');
+    expect(done.out).toBe('prod\n');
+    expect(done.err).toMatch(/prod is now prod@one\nwhat it was is prod@prod-before-.*pal undo/);
+    expect(done.err).toContain('the restore of prod is done');
+    expect((await pal('restore', 'status')).err).toBe('no restore is being copied back\n');
+    await pal('undo');
+    const promoted = await pal('promote', 'prod/dev', '--wait', '--json');
+    expect(json(promoted)).toMatchObject({ kind: 'Restore', target: 'prod', state: 'done' });
+    const kinds = (await pal('log')).out.split('\n').map((line) => line.split(/ {2,}/)[3]);
+    expect(kinds.filter((kind) => kind === 'restore')).toHaveLength(3);
+    expect(await tried('restore')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--from'),
+    });
+    expect(await tried('restore', 'prod')).toMatchObject({ code: 2 });
+    for (const verb of ['pause', 'resume', 'cancel']) {
+      expect(await tried('restore', verb, 'prod')).toMatchObject({ code: 3, out: '' });
+    }
+    expect(await tried('restore', 'prod', '--from', 'prod@no')).toMatchObject({ code: 3 });
+  });
+
   test('quota, size, settings and verification', async () => {
     const { pal, tried } = await start(mode);
     await pal('branch', 'quota', 'prod/dev', '64K');

@@ -107,15 +107,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     undo.push(() => server.close());
     const clients = (): readonly ServiceClient[] => server.clients().map(told);
 
-    const { tcp } = options.nbd ?? {};
-    let nbdTcp: { host: string; port: number } | undefined;
-    if (tcp !== undefined) {
-      const host = tcp.host ?? '127.0.0.1';
-      const loopback = acceptor(server, 'tcp');
-      nbdTcp = { host, port: await listenOnLoopback(loopback, { ...tcp, host }) };
-      goOn(loopback, logger);
-      undo.push(() => stopListening(loopback));
-    }
+    const nbdTcp = await serveTcp(server, options, logger, undo);
     const addresses: ServiceAddresses = {
       nbdSocket: options.nbd?.socketPath ?? nbdSocketPath(options.dir),
       ...(nbdTcp === undefined ? {} : { nbdTcp }),
@@ -147,6 +139,22 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     await close();
     throw error;
   }
+}
+
+/** The loopback listener, when one is asked for: where it listens. */
+async function serveTcp(
+  server: NbdServer,
+  { nbd: { tcp } = {} }: ServeOptions,
+  logger: Logger,
+  undo: (() => Promise<void> | void)[],
+): Promise<{ readonly host: string; readonly port: number } | undefined> {
+  if (tcp === undefined) return undefined;
+  const host = tcp.host ?? '127.0.0.1';
+  const loopback = acceptor(server, 'tcp');
+  const port = await listenOnLoopback(loopback, { ...tcp, host });
+  goOn(loopback, logger);
+  undo.push(() => stopListening(loopback));
+  return { host, port };
 }
 
 /** A listener that hands each connection to the NBD server. */

@@ -1,10 +1,10 @@
-/** The grammar of snapshots, and of groups of them. */
+/** The grammar of snapshots. */
 import { type AddNoun, collected, deleting, described, does, listing, replacing } from './words.js';
 
 const load = () => import('../commands/snapshot.js');
 const loadEdits = () => import('../commands/edit.js');
 
-/** pal snapshot ..., pal group snapshot. */
+/** pal snapshot ... */
 export const addSnapshot: AddNoun = (program, run) => {
   const snapshot = program
     .command('snapshot')
@@ -66,16 +66,5 @@ export const addSnapshot: AddNoun = (program, run) => {
       .option('--expires <age>', 'delete it by itself after 2h, 30d; "never" takes it back'),
     run,
     async (context, reference: string) => (await loadEdits()).edit(context, reference),
-  );
-  const group = program.command('group').description('several volumes and branches at once');
-  does(
-    described(group.command('snapshot <targets...>'))
-      .description('take snapshots of several, all as of one instant, under one name')
-      .option('--name <name>', 'the name of each (default: made from the time)')
-      .option('--hold <tag>', 'keep them from being deleted')
-      .option('--expires <age>', 'delete them by themselves after 2h, 30d'),
-    run,
-    async (context, targets: readonly string[]) =>
-      (await load()).createGroupSnapshot(context, targets),
   );
 };

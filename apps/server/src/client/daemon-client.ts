@@ -56,6 +56,7 @@ function verbs(get: Get, post: Post): Answers {
     listBranches: (volume) => items('branches', of(volume)),
     listExports: () => items('exports'),
     listClients: () => items('clients'),
+    restores: () => items('restores'),
     jobs: () => items('jobs'),
     log: (limit) => items('log', limit === undefined ? {} : { limit: String(limit) }),
     settings: () => get('settings'),
@@ -86,6 +87,10 @@ function verbs(get: Get, post: Post): Answers {
     setQuota: (branch, bytes) => post('branches/quota', { branch, bytes }),
     deleteBranch: (reference, { onProgress, by: _, ...how } = {}) =>
       post('branches/delete', { reference, ...how }, onProgress),
+    restore: ({ by: _, ...body }) => post('restore', body),
+    pauseRestore: (target) => post('restore/pause', { target }),
+    resumeRestore: (target, how = {}) => post('restore/resume', { target, ...how }),
+    cancelRestore: (target, { by: _, ...how } = {}) => post('restore/cancel', { target, ...how }),
     undo: ({ by: _, ...body } = {}) => post('undo', body),
     followJob: (id, onProgress) => post('jobs/wait', { id }, onProgress),
     configure: (changes) => post('settings', changes),
