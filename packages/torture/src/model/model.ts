@@ -156,6 +156,11 @@ export class Model {
     return undefined;
   }
 
+  /** Whether a swap was asked for whose outcome is not known. */
+  isSwapping(space: string): boolean {
+    return this.#space(space).isSwapping;
+  }
+
   /** B7, of a group just taken: a member that is of another instant than the others, in words. */
   complainOfInstant(
     members: readonly { space: string; content: Int32Array }[],

@@ -96,7 +96,8 @@ export async function renew(
   { name: source, content }: Snapshot,
   keeps: boolean,
 ): Promise<void> {
-  const { session } = history;
+  const { model, session } = history;
+  if (model.isSwapping(space)) return; // as for a restore
   const together = history.ids.next++;
   const swap: Asked = {
     ...{ kind: 'swap', space, source, together },

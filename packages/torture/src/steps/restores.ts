@@ -38,6 +38,8 @@ export async function restoreFrom(
   { name: source, content }: Snapshot,
 ): Promise<void> {
   const { model, session } = history;
+  // After an error of unknown effect the model cannot say what another swap would replace.
+  if (model.isSwapping(volume)) return;
   const together = history.ids.next++;
   const undo: Creation = {
     ...{ kind: 'create-snapshot', name: history.newName('u'), space: volume, together },
