@@ -3,6 +3,7 @@
  * take it back, and refuses with the next command to type; the same with a daemon and without. Method:
  * short sessions, run in both ways.
  */
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type RunningServer, serveStore } from '@palimpsest/server';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -261,4 +262,18 @@ test('a flatten that is stopped in this process goes on at the next opening', as
   await using server = await serveStore({ dir: path.join(folder, 'palimpsest-store') });
   for (const job of server.resumed) await server.store.waitForJob(job.id);
   expect((await pal('ls')).out).toContain('prod/dev  branch, independent');
+});
+
+test('a store is checked part by part, sound or damaged, and only while nobody has it open', async () => {
+  const { pal, tried, folder } = await start('direct');
+  const sound = await pal('store', 'check');
+  expect(sound.out).toContain('superblock 0');
+  expect(sound.out).not.toContain('BAD');
+  await using server = await serveStore({ dir: path.join(folder, 'palimpsest-store') });
+  expect(await tried('store', 'check')).toMatchObject({ code: 5 });
+  await server.close();
+  await writeFile(path.join(folder, 'palimpsest-store/save.pal'), new Uint8Array(1 << 20).fill(7));
+  const damaged = await tried('store', 'check', 'palimpsest-store');
+  expect(damaged).toMatchObject({ code: 7, out: expect.stringContaining('BAD') });
+  expect(await tried('store', 'check', 'nowhere')).toMatchObject({ code: 3 });
 });

@@ -5,7 +5,7 @@ import { type AddNoun, does } from './words.js';
 const load = () => import('../commands/store.js');
 const loadServe = () => import('../commands/serve.js');
 
-/** pal init, serve, status, demo. */
+/** pal init, serve, status, demo, store check. */
 export const addStore: AddNoun = (program, run) => {
   does(
     program
@@ -43,5 +43,15 @@ export const addStore: AddNoun = (program, run) => {
       .description('make or open a store with a volume, serve it, and say what to try'),
     run,
     async (context) => (await loadServe()).demo(context),
+  );
+  does(
+    program
+      .command('store')
+      .description('the store itself')
+      .command('check [dir]')
+      .description('look at a store that will not open, part by part; nothing is written'),
+    run,
+    async (context, dir?: string) =>
+      (await import('../commands/check.js')).checkStore(context, dir),
   );
 };
