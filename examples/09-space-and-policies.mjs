@@ -1,0 +1,69 @@
+/**
+ * Space: what a deletion will give back is known to the byte before it is made; a branch at its quota
+ * gets "no space" and nobody else notices; a full store does what its policy says, decided before
+ * anything is touched: by default it refuses the write, or it drops the oldest snapshot that nothing
+ * needs, and says so.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { assertBuilt, nbdUri, pal, startDaemon } from '../scripts/lib/daemon.mjs';
+import { missingTools, same, tool } from '../scripts/lib/steps.mjs';
+
+const missing = missingTools(['qemu-io']);
+if (missing.length > 0) {
+  console.log(`SKIPPED: this example needs ${missing.join(', ')}`);
+  process.exit(0);
+}
+assertBuilt();
+const folder = mkdtempSync(join(tmpdir(), 'palimpsest-example-'));
+const store = join(folder, 'store');
+const io = (name, command) => tool('qemu-io', '-f', 'raw', '-c', command, nbdUri(store, name));
+const fails = async (work) => {
+  const said = await work.catch((error) => error.message);
+  return /No space left/.test(said);
+};
+
+await pal(store, 'init');
+const daemon = await startDaemon(store);
+try {
+  await pal(store, 'settings', 'grace=0s', 'maximum=80M');
+  await pal(store, 'volume', 'create', 'prod', '--size', '64M');
+  await io('prod', 'write -f -P 1 0 16M');
+  for (const [name, fill] of [
+    ['a', 2],
+    ['b', 3],
+    ['c', 4],
+  ]) {
+    await pal(store, 'snapshot', 'create', `prod@${name}`);
+    await io('prod', `write -f -P ${fill} 0 4M`);
+  }
+  const gain = await pal(store, 'space', '--delete', 'prod@a', 'prod@b');
+  same(gain.bytes, 8 << 20, 'bytes that deleting a and b gives back');
+  const before = (await pal(store, 'status')).space.usedBytes;
+  for (const name of ['a', 'b']) await pal(store, 'snapshot', 'delete', `prod@${name}`, '--yes');
+  const given = before - (await pal(store, 'status')).space.usedBytes;
+  same(given >= gain.bytes, true, `${given} bytes came back, ${gain.bytes} were foretold`);
+  console.log(`deleting two snapshots gave back the ${gain.bytes} bytes that were foretold`);
+
+  await pal(store, 'branch', 'create', 'prod/small', '--from', 'prod@c', '--quota', '1M');
+  await io('prod/small', 'write -f -P 9 0 1M');
+  same(await fails(io('prod/small', 'write -f -P 9 1M 64k')), true, 'no space at the quota');
+  await io('prod', 'write -f -P 5 20M 64k');
+  console.log('a branch at its quota is refused, production is not');
+
+  same(await fails(io('prod', 'write -f -P 6 0 64M')), false, 'zeros beneath take no space');
+  for (let round = 1; round <= 3; round += 1)
+    await pal(store, 'snapshot', 'create', `prod@r${round}`);
+  same(await fails(io('prod', 'write -f -P 7 0 64M')), true, 'a full store refuses');
+  await pal(store, 'settings', 'full=drop-oldest');
+  await pal(store, 'branch', 'delete', 'prod/small', '--yes');
+  await io('prod', 'write -f -P 8 0 56M');
+  const left = (await pal(store, 'snapshot', 'list', 'prod')).items.map(({ name }) => name);
+  console.log(`by policy the oldest went; left: ${left.join(', ')}`);
+  const dropped = (await pal(store, 'log')).items.filter(({ kind }) => kind === 'drop');
+  same(dropped.length > 0, true, 'the log says what was dropped');
+} finally {
+  await daemon.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
