@@ -202,60 +202,58 @@ export class Lineage {
       target.fill(0);
       return true;
     }
-    for (let depth = Math.max(0, known - 1); depth < this.#layers.length; depth += 1) {
-      const found = this.#readLayer(this.#layers[depth] as Layer, block, target);
-      if (found === MISS) return this.#readSlowly(block, target);
-      if (found === undefined) continue;
-      this.#keep(block, found === 'zeros' ? ZEROS : answerOf(depth));
+    const layers = this.#layers;
+    for (let depth = Math.max(0, known - 1); depth < layers.length; depth += 1) {
+      const layer = layers[depth] as Layer;
+      const isPast = block >= layer.size;
+      const own = !isPast && this.#save.readSaved(layer.space, block, layer.version, target);
+      // One that has begun to fill the target is waited for: the target is its until it ends.
+      if (typeof own !== 'boolean') return this.#readSlowly(layers, depth, own, block, target);
+      if (!own && !isPast) {
+        const end = layer.spans.none ? 0 : layer.spans.endOf(block);
+        if (end === MISS) return this.#readSlowly(layers, depth, own, block, target);
+        if (end === 0) continue;
+      }
+      if (!own) target.fill(0);
+      this.#keep(layers, block, own ? answerOf(depth) : ZEROS);
       return true;
     }
-    this.#keep(block, BOTTOM);
+    this.#keep(layers, block, BOTTOM);
     return false;
   }
 
-  /** At once, or MISS. `undefined`: the layer has nothing of the block. */
-  #readLayer(
-    layer: Layer,
+  /** Goes on from the layer at `from`, of which `own` tells whether the block is its own. */
+  async #readSlowly(
+    layers: readonly Layer[],
+    from: number,
+    own: boolean | Promise<boolean>,
     block: number,
     target: Uint8Array,
-  ): 'own' | 'zeros' | undefined | typeof MISS {
-    if (block >= layer.size) {
-      target.fill(0);
-      return 'zeros';
-    }
-    const found = this.#save.readSaved(layer.space, block, layer.version, target);
-    if (found === true) return 'own';
-    if (found !== false) {
-      found.catch(() => undefined); // read again, and told of, by who takes the slow way
-      return MISS;
-    }
-    if (layer.spans.none) return undefined;
-    const end = layer.spans.endOf(block);
-    if (end === MISS) return MISS;
-    if (end === 0) return undefined;
-    target.fill(0);
-    return 'zeros';
-  }
-
-  async #readSlowly(block: number, target: Uint8Array): Promise<boolean> {
-    for (const [depth, layer] of this.#layers.entries()) {
-      const { space, version, spans } = layer;
-      let found: 'own' | 'zeros' | undefined;
-      if (block >= layer.size) found = 'zeros';
-      else if (await this.#save.readSaved(space, block, version, target)) found = 'own';
-      else if (!spans.none && (await spans.findEndOf(block)) > 0) found = 'zeros';
-      if (found === undefined) continue;
-      if (found === 'zeros') target.fill(0);
-      this.#keep(block, found === 'zeros' ? ZEROS : answerOf(depth));
+  ): Promise<boolean> {
+    for (let depth = from; depth < layers.length; depth += 1) {
+      const { space, version, size, spans } = layers[depth] as Layer;
+      const isPast = block >= size;
+      let isOwn: boolean;
+      if (depth === from) isOwn = await own;
+      else isOwn = !isPast && (await this.#save.readSaved(space, block, version, target));
+      const isZero = !isOwn && (isPast || (!spans.none && (await spans.findEndOf(block)) > 0));
+      if (!isOwn && !isZero) continue;
+      if (isZero) target.fill(0);
+      this.#keep(layers, block, isOwn ? answerOf(depth) : ZEROS);
       return true;
     }
-    this.#keep(block, BOTTOM);
+    this.#keep(layers, block, BOTTOM);
     return false;
   }
 
   async #orBottom(found: Promise<boolean>, block: number, target: Uint8Array): Promise<void> {
+    const layers = this.#layers;
     if (await found) return;
-    await together((waits) => this.#readBottom(block, target, waits));
+    await together((waits) => {
+      // G3: a flatten that ended meanwhile has put into a layer what the bottom had.
+      if (layers !== this.#layers) this.read(block, target, waits);
+      else this.#readBottom(block, target, waits);
+    });
   }
 
   #readBottom(first: number, target: Uint8Array, waits: Promise<void>[]): void {
@@ -277,7 +275,8 @@ export class Lineage {
   }
 
   /** G2. */
-  #keep(block: number, answer: number): void {
+  #keep(layers: readonly Layer[], block: number, answer: number): void {
+    if (layers !== this.#layers) return; // found in what was there before a flatten ended
     if (this.#layers.length < 2 || answer === NOT_KNOWN) return;
     const index = Math.floor(block / REGION_BLOCKS);
     let region = this.#answers.get(index);
@@ -308,11 +307,6 @@ export async function openLayer(
   const spans = new ZeroSpans(save, space, version);
   await spans.load();
   return { space, version, size: size / save.blockSize, spans };
-}
-
-/** The present of a space. */
-export function openPresent(save: SaveVolume, space: number, size: number): Promise<Layer> {
-  return openLayer(save, space, LIVE, size);
 }
 
 function spaceOf(save: SaveVolume, base: Base): StoredSpace | undefined {
