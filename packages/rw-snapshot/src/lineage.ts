@@ -14,7 +14,6 @@
 import { type BlockDevice, type Extent, together } from '@palimpsest/block-device';
 import {
   type Layers,
-  LIVE,
   MISS,
   readThrough,
   type SaveVolume,
