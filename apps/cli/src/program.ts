@@ -7,6 +7,7 @@ import { addExchange } from './exchange-program.js';
 import { addBranch } from './grammar/branch.js';
 import { addGroup } from './grammar/group.js';
 import { addRestore } from './grammar/restore.js';
+import { addSchedule } from './grammar/schedule.js';
 import { addSnapshot } from './grammar/snapshot.js';
 import { addStore } from './grammar/store.js';
 import { addVolume } from './grammar/volume.js';
@@ -32,7 +33,16 @@ export function createProgram(run: RunCommand): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(see what there is: pal --help)')
     .addHelpText('after', REFERENCES);
-  const nouns = [addStore, addVolume, addSnapshot, addGroup, addBranch, addRestore, addWork];
+  const nouns = [
+    addStore,
+    addVolume,
+    addSnapshot,
+    addGroup,
+    addBranch,
+    addRestore,
+    addSchedule,
+    addWork,
+  ];
   for (const add of nouns) add(program, run);
   addExchange(program, run);
   return program;

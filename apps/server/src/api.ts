@@ -75,6 +75,7 @@ export function createApi(options: ApiOptions): Hono {
     const { limit } = checkedQuery(context, logQuery);
     return context.json({ items: store.log(limit) });
   });
+  app.get('/v1/schedules', (context) => context.json({ items: store.schedules() }));
   app.get('/v1/settings', (context) => context.json(store.settings()));
 
   addExchangeRoutes(app, store, logger);

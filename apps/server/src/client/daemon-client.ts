@@ -2,7 +2,7 @@
  * A StoreClient that speaks to a daemon through its control socket. It needs only Node's own
  * modules, so that a command line that uses it starts quickly.
  */
-import type { OnProgress } from '@palimpsest/control';
+import type { OnProgress, ScheduleInfo } from '@palimpsest/control';
 import { controlSocketPath } from '../layout.js';
 import { answers, type SocketPath, shortSocketPath } from '../sockets.js';
 import { readToken } from '../token.js';
@@ -59,6 +59,7 @@ function verbs(get: Get, post: Post): Answers {
     restores: () => items('restores'),
     jobs: () => items('jobs'),
     log: (limit) => items('log', limit === undefined ? {} : { limit: String(limit) }),
+    schedules: () => items('schedules'),
     settings: () => get('settings'),
 
     createVolume: ({ onProgress, ...body }) => post('volumes/create', body, onProgress),
@@ -93,6 +94,8 @@ function verbs(get: Get, post: Post): Answers {
     cancelRestore: (target, { by: _, ...how } = {}) => post('restore/cancel', { target, ...how }),
     undo: ({ by: _, ...body } = {}) => post('undo', body),
     followJob: (id, onProgress) => post('jobs/wait', { id }, onProgress),
+    setSchedule: async (target, schedule) =>
+      (await post<{ items: readonly ScheduleInfo[] }>('schedules/set', { target, schedule })).items,
     configure: (changes) => post('settings', changes),
     verify: (how = {}) => post('verify', how),
     resolve: async (reference) =>

@@ -48,6 +48,8 @@ export async function openDirectClient(
     jobs: async () => store.jobs(),
     undo: (request) => store.undo(request),
     log: async (limit) => store.log(limit),
+    setSchedule: (target, schedule, how) => store.setSchedule(target, schedule, how),
+    schedules: async () => store.schedules(),
     settings: async () => store.settings(),
     configure: (changes) => store.configure(changes),
     verify: (options) => store.verify(options),

@@ -37,6 +37,8 @@ export type StoreVerb =
   | 'jobs'
   | 'undo'
   | 'log'
+  | 'setSchedule'
+  | 'schedules'
   | 'settings'
   | 'configure'
   | 'verify'

@@ -26,6 +26,16 @@ export const WORK_VERBS: readonly Verb[] = [
     // JSON has no undefined: what is not given is not there.
     (store, changes) => store.configure(changes as Parameters<typeof store.configure>[0]),
   ),
+  verb(
+    'schedules/set',
+    z.strictObject({
+      target: text,
+      schedule: z.strictObject({ everyMs: amount, keep: amount }).nullable(),
+    }),
+    async (store, { target, schedule }, { by }) => ({
+      items: await store.setSchedule(target, schedule, { by }),
+    }),
+  ),
   verb('verify', z.strictObject({ data: flag }), (store, how) => store.verify(how)),
   verb('resolve', z.strictObject({ reference: text }), async (store, { reference }) => ({
     reference: store.resolve(reference),
