@@ -2,20 +2,11 @@
  * Branches of branches: five deep, each with a block of its own; then one is refreshed, one is made
  * independent, and the deepest becomes production. Content is checked with qemu-io at every step.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { assertBuilt, nbdUri, pal, startDaemon } from '../scripts/lib/daemon.mjs';
-import { missingTools, tool } from '../scripts/lib/steps.mjs';
+import { nbdUri, pal } from '../scripts/lib/daemon.mjs';
+import { servedStore } from '../scripts/lib/served-store.mjs';
+import { tool } from '../scripts/lib/steps.mjs';
 
-const missing = missingTools(['qemu-io']);
-if (missing.length > 0) {
-  console.log(`SKIPPED: this example needs ${missing.join(', ')}`);
-  process.exit(0);
-}
-assertBuilt();
-const folder = mkdtempSync(join(tmpdir(), 'palimpsest-example-'));
-const store = join(folder, 'store');
+const { store, end } = await servedStore('qemu-io');
 const io = async (name, command) => {
   const said = await tool('qemu-io', '-f', 'raw', '-c', command, nbdUri(store, name));
   if (/verification failed|error/i.test(said)) throw new Error(`${name}: ${command}\n${said}`);
@@ -23,8 +14,6 @@ const io = async (name, command) => {
 const holds = (name, slot, fill) => io(name, `read -P ${fill} ${slot}M 1M`);
 const DEPTH = 5;
 
-await pal(store, 'init');
-const daemon = await startDaemon(store);
 try {
   await pal(store, 'volume', 'create', 'prod', '--size', '16M');
   await io('prod', 'write -f -P 9 0 1M');
@@ -49,6 +38,5 @@ try {
   for (let slot = 1; slot <= DEPTH; slot += 1) await holds('prod', slot, slot);
   console.log('the fourth stands alone; production is what the last branch was');
 } finally {
-  await daemon.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 }

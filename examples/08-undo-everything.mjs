@@ -2,20 +2,11 @@
  * Undo: a deletion, a refresh and a restore are each taken back with one command, and an undo can be
  * undone. The content is looked at through an NBD client, with qemu-io, after every step.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { assertBuilt, nbdUri, pal, startDaemon } from '../scripts/lib/daemon.mjs';
-import { missingTools, same, tool } from '../scripts/lib/steps.mjs';
+import { nbdUri, pal } from '../scripts/lib/daemon.mjs';
+import { servedStore } from '../scripts/lib/served-store.mjs';
+import { same, tool } from '../scripts/lib/steps.mjs';
 
-const missing = missingTools(['qemu-io']);
-if (missing.length > 0) {
-  console.log(`SKIPPED: this example needs ${missing.join(', ')}`);
-  process.exit(0);
-}
-assertBuilt();
-const folder = mkdtempSync(join(tmpdir(), 'palimpsest-example-'));
-const store = join(folder, 'store');
+const { store, end } = await servedStore('qemu-io');
 const io = async (name, command) => {
   const said = await tool('qemu-io', '-f', 'raw', '-c', command, nbdUri(store, name));
   if (/verification failed|error/i.test(said)) throw new Error(`${name}: ${command}\n${said}`);
@@ -23,8 +14,6 @@ const io = async (name, command) => {
 const holds = (name, fill) => io(name, `read -P ${fill} 0 1M`);
 const write = (name, fill) => io(name, `write -f -P ${fill} 0 1M`);
 
-await pal(store, 'init');
-const daemon = await startDaemon(store);
 try {
   await pal(store, 'volume', 'create', 'prod', '--size', '16M');
   await write('prod', 1);
@@ -56,6 +45,5 @@ try {
   same(items.filter(({ kind }) => kind === 'restore').length, 3, 'restores in the log');
   console.log(items.map(({ id, by, kind, target }) => `${id} ${by} ${kind} ${target}`).join('\n'));
 } finally {
-  await daemon.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 }

@@ -4,28 +4,17 @@
  * anything is touched: by default it refuses the write, or it drops the oldest snapshot that nothing
  * needs, and says so.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { assertBuilt, nbdUri, pal, startDaemon } from '../scripts/lib/daemon.mjs';
-import { missingTools, same, tool } from '../scripts/lib/steps.mjs';
+import { nbdUri, pal } from '../scripts/lib/daemon.mjs';
+import { servedStore } from '../scripts/lib/served-store.mjs';
+import { same, tool } from '../scripts/lib/steps.mjs';
 
-const missing = missingTools(['qemu-io']);
-if (missing.length > 0) {
-  console.log(`SKIPPED: this example needs ${missing.join(', ')}`);
-  process.exit(0);
-}
-assertBuilt();
-const folder = mkdtempSync(join(tmpdir(), 'palimpsest-example-'));
-const store = join(folder, 'store');
+const { store, end } = await servedStore('qemu-io');
 const io = (name, command) => tool('qemu-io', '-f', 'raw', '-c', command, nbdUri(store, name));
 const fails = async (work) => {
   const said = await work.catch((error) => error.message);
   return /No space left/.test(said);
 };
 
-await pal(store, 'init');
-const daemon = await startDaemon(store);
 try {
   await pal(store, 'settings', 'grace=0s', 'maximum=80M');
   await pal(store, 'volume', 'create', 'prod', '--size', '64M');
@@ -64,6 +53,5 @@ try {
   const dropped = (await pal(store, 'log')).items.filter(({ kind }) => kind === 'drop');
   same(dropped.length > 0, true, 'the log says what was dropped');
 } finally {
-  await daemon.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 }

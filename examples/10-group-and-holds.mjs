@@ -3,20 +3,11 @@
  * written to; a hold keeps that snapshot from being deleted, and says whose it is; an expiry takes
  * another away by itself.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { assertBuilt, nbdUri, pal, startDaemon } from '../scripts/lib/daemon.mjs';
-import { missingTools, same, tool } from '../scripts/lib/steps.mjs';
+import { nbdUri, pal } from '../scripts/lib/daemon.mjs';
+import { servedStore } from '../scripts/lib/served-store.mjs';
+import { same, tool } from '../scripts/lib/steps.mjs';
 
-const missing = missingTools(['qemu-io']);
-if (missing.length > 0) {
-  console.log(`SKIPPED: this example needs ${missing.join(', ')}`);
-  process.exit(0);
-}
-assertBuilt();
-const folder = mkdtempSync(join(tmpdir(), 'palimpsest-example-'));
-const store = join(folder, 'store');
+const { store, end } = await servedStore('qemu-io');
 const write = (name, fill) =>
   tool('qemu-io', '-f', 'raw', '-c', `write -f -P ${fill} 0 64k`, nbdUri(store, name));
 const first = async (name) => {
@@ -24,8 +15,6 @@ const first = async (name) => {
   return Number.parseInt(/^0+:\s+([0-9a-f]{2})/m.exec(said)?.[1] ?? 'none', 16);
 };
 
-await pal(store, 'init');
-const daemon = await startDaemon(store);
 try {
   for (const name of ['data', 'journal'])
     await pal(store, 'volume', 'create', name, '--size', '4M');
@@ -57,6 +46,5 @@ try {
   await pal(store, 'snapshot', 'delete', 'data@all1', '--yes');
   console.log('held, it stayed; let go, it went');
 } finally {
-  await daemon.stop();
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 }

@@ -141,12 +141,11 @@ async function remove(
   const by = options.by ?? context.by;
   const removed: Removed = { at, until: at + graceMs, by };
   const id = objectOf(thing);
-  const { name } = thing.kind === 'volume' ? volumeAttributes(thing.volume) : { name: '' };
   await save.transact(
     (batch) => {
       changeAttributes(save, batch, id, { removed });
       const undo = { kind: 'undelete', object: id } as const;
-      recordOperation(save, batch, { at, by, kind: 'delete', target: reference || name, undo });
+      recordOperation(save, batch, { at, by, kind: 'delete', target: reference, undo });
     },
     { givesBack: true }, // a full store must let things be deleted
   );
