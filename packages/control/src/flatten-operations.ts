@@ -1,5 +1,13 @@
-/** Flatten: making a branch independent of its base, as a job that goes on after a restart. */
-import { flattenBranch as flatten, listBranches } from '@palimpsest/rw-snapshot';
+/**
+ * Flatten: making a branch independent of its base, as a job that goes on after a restart. A restore
+ * that reads through the branch pauses it until it has ended.
+ */
+import { isStorageError, StorageError } from '@palimpsest/block-device';
+import {
+  assertNotRestoredFrom,
+  flattenBranch as flatten,
+  listBranches,
+} from '@palimpsest/rw-snapshot';
 import { findBranch, volumeName } from './catalog.js';
 import type { StoreContext } from './context.js';
 import { recordOperation } from './operation-log.js';
@@ -15,6 +23,7 @@ export async function flattenBranch(
 ): Promise<JobInfo> {
   const { branch, reference: target } = findBranch(context.index, reference);
   const { save } = context;
+  naming(target, () => assertNotRestoredFrom(save, branch.id));
   const rate = bytesPerSecond === undefined ? {} : { flattenRate: bytesPerSecond };
   await save.transact((batch) => {
     changeAttributes(save, batch, branch.id, { flattening: 'running', ...rate });
@@ -34,7 +43,7 @@ export async function pauseFlatten(context: StoreContext, reference: string): Pr
   return info;
 }
 
-/** Goes on with what was under way when the store was last closed, but for what was paused. */
+/** Goes on with what was under way, here or when the store was last closed, but for what was paused. */
 export function resumeFlattens(context: StoreContext): void {
   for (const branch of listBranches(context.save)) {
     const { flattening, flattenRate } = branch.attributes;
@@ -59,6 +68,7 @@ function start(
     run: async (how) => {
       const { volume } = findBranch(index, target);
       const { production } = await context.attached.attach(volume);
+      naming(target, () => assertNotRestoredFrom(save, id));
       await flatten(save, id, ({ snapshot }) => production.openSnapshot(snapshot), {
         ...how,
         alongside: (batch) => {
@@ -70,4 +80,19 @@ function start(
       index.changed();
     },
   });
+}
+
+/** Lets an error of the engine name the branch as its user does. */
+function naming(target: string, check: () => void): void {
+  try {
+    check();
+  } catch (cause) {
+    if (!isStorageError(cause, 'ERR_BUSY')) throw cause;
+    throw new StorageError(
+      'ERR_BUSY',
+      `a restore reads through ${target}, which can be flattened when that has ended: ` +
+        'pal restore status',
+      { cause },
+    );
+  }
 }

@@ -4,8 +4,9 @@
  * goes on where it was.
  *
  *   J1  At most one job a target and kind; closing the store pauses all of them and loses nothing.
+ *   J2  A job that something else keeps from going on (ERR_BUSY) is paused, and says by what.
  */
-import { StorageError } from '@palimpsest/block-device';
+import { isStorageError, StorageError } from '@palimpsest/block-device';
 import type { ControlEnvironment } from './environment.js';
 import type { JobInfo } from './work-types.js';
 
@@ -78,8 +79,9 @@ export function createJobs(environment: ControlEnvironment): Jobs {
         (error: unknown) => {
           if (signal.aborted) job.state = 'paused';
           else {
-            job.state = 'failed';
+            job.state = isStorageError(error, 'ERR_BUSY') ? 'paused' : 'failed';
             job.error = error instanceof Error ? error.message : String(error);
+            if (job.state === 'paused') return; // J2
             environment.logger.error(`${work.kind} of ${work.target} failed: ${job.error}`);
           }
         },

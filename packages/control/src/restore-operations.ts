@@ -8,6 +8,7 @@ import { storedObjects } from '@palimpsest/save-volume';
 import { findBase, refreshBranch } from './branch-operations.js';
 import { baseOf, find, findTarget, findVolume, volumeName } from './catalog.js';
 import { makeUnused, type StoreContext } from './context.js';
+import { resumeFlattens } from './flatten-operations.js';
 import { keptName } from './names.js';
 import { recordOperation } from './operation-log.js';
 import { changeAttributes, snapshotAttributes } from './records.js';
@@ -129,6 +130,7 @@ export function resumeCopyBack(
         pace: how.pace,
         onProgress: ({ doneBlocks, totalBlocks }) => how.onProgress(doneBlocks, totalBlocks),
       });
+      resumeFlattens(context); // those that the restore kept from going on
       const at = context.environment.now();
       context.emit({ type: 'restore-done', at, reference: volumeName(volume) });
     },

@@ -51,7 +51,7 @@ async function started(): Promise<{ machine: MemoryMachine; store: Store }> {
 }
 
 async function copiedBack(store: Store): Promise<void> {
-  for (const { id } of store.jobs()) await store.waitForJob(id);
+  for (const { id, kind } of store.jobs()) if (kind === 'restore') await store.waitForJob(id);
   expect(store.restores()).toEqual([]);
 }
 
@@ -84,6 +84,34 @@ test('from a branch, which is taken as it is now, and goes on by itself', async 
   await copiedBack(store);
   expect(await stateOf(store, 'prod')).toBe(70);
   expect(await stateOf(store, 'prod@a')).toBe(10);
+  await store.close();
+});
+
+test('a flatten of what it reads through waits until it has ended', async () => {
+  const { machine, store: first } = await started();
+  await first.close();
+  let goOn: () => void = () => undefined;
+  const slow = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const store = await openStore('/store', { ...machine.process(), sleep: () => slow });
+  // It waits before it lets the base go.
+  const { id } = await store.flattenBranch('prod/dev', { bytesPerSecond: 4096 });
+  await store.restore({ target: 'prod', from: 'prod/dev', bytesPerSecond: 4096 });
+  await store.pauseRestore('prod');
+  goOn();
+  await expect(store.waitForJob(id)).rejects.toThrow(/a restore from snapshot \d+ reads through it/);
+  expect(store.jobs().find((job) => job.id === id)?.state).toBe('paused');
+  const refused = await refusal(() => store.flattenBranch('prod/dev'));
+  expect(refused.code).toBe('ERR_BUSY');
+  expect(refused.message).toContain('pal restore status');
+  await withDevice(store, 'prod', (device) => writeBlock(device, 3, 5));
+  await store.resumeRestore('prod', {});
+  await copiedBack(store);
+  expect(await store.waitForJob(id)).toMatchObject({ kind: 'flatten', state: 'done' });
+  expect(store.listBranches()[0]?.base).toBe('');
+  expect(await stateOf(store, 'prod/dev')).toBe(70);
+  expect(await withDevice(store, 'prod', (device) => readBlock(device, 3))).toBe(5);
   await store.close();
 });
 

@@ -11,6 +11,7 @@ export type { SnapshotOptions } from './production-volume.js';
 export { ProductionVolume } from './production-volume.js';
 export type { SnapshotRecord, StoredSnapshot, VolumeRecord } from './records.js';
 export { listProductionVolumes } from './records.js';
+export { restoreSources } from './restore-records.js';
 export type { RestoreProgress, RestoreSource, SnapshotReference } from './restore-source.js';
 export type { RestoreOptions, StartedRestore } from './restores.js';
 export type { Alongside, DeletionOptions } from './snapshot-queue.js';

@@ -12,8 +12,9 @@
  *        before a flush or a snapshot that relies on it is answered. Until then it is in `unmarked`.
  *   RS5  A block that is not pending never becomes so: sources and undo snapshots stay, entries between
  *        them only move among snapshots between them, and a block that gets one there is marked as
- *        done by the flush that covers it (until then its source has the same bytes). So a region can
- *        be dropped from memory and loaded again, but for what is in `unmarked`.
+ *        done by the flush that covers it (until then its source has the same bytes); and nothing is
+ *        copied into a branch that a source reads through (`restoreSources`). So a region can be
+ *        dropped from memory and loaded again, but for what is in `unmarked`.
  */
 import { type Completion, together } from '@palimpsest/block-device';
 import { BitMap } from '@palimpsest/bytes';

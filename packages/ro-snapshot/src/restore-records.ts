@@ -7,6 +7,7 @@
  *        objects go last.
  */
 import {
+  type Batch,
   encodeObject,
   type SaveVolume,
   type StoredObject,
@@ -55,6 +56,16 @@ export function storedRestores(
 ): { id: number; object: StoredRestore }[] {
   return storedObjects<StoredRestore>(save, 'restore').filter(
     ({ object }) => object.volume === volume,
+  );
+}
+
+/**
+ * What the running restores of the whole store read from. While they run they rely on it that neither
+ * a source nor what it stands on gets or loses blocks of its own (RS5).
+ */
+export function restoreSources(save: SaveVolume, batch?: Batch): readonly SnapshotReference[] {
+  return storedObjects<StoredRestore>(save, 'restore', batch).flatMap(({ object }) =>
+    object.ended === true ? [] : [object.source],
   );
 }
 

@@ -6,11 +6,14 @@
  *       youngest version that reads the block from beneath, and answers for the older ones too.
  *   F2  Where it has got to is kept with the branch's space, so that it goes on after a pause, a close
  *       or a crash. Going over a block twice changes nothing.
+ *   F3  While a restore reads through the branch, nothing is copied in and the base stays: which blocks
+ *       the restore may have to write must not change under it (ro-snapshot, RS5).
  */
 import { StorageError, together } from '@palimpsest/block-device';
-import type { Alongside } from '@palimpsest/ro-snapshot';
+import { type Alongside, restoreSources } from '@palimpsest/ro-snapshot';
 import {
   atLevel,
+  type Batch,
   BENEATH,
   encodeObject,
   LEVELS_MAX,
@@ -22,7 +25,7 @@ import {
 import { type Beneath, Lineage } from './lineage.js';
 import { openBranchOf, openLineages, queueOf } from './open-branches.js';
 import { countOwned, type OwnBlocks, overQuota } from './own-blocks.js';
-import { findBranch, findSpace } from './records.js';
+import { findBranch, findSpace, lineageOf } from './records.js';
 import { spanBlocks } from './zero-spans.js';
 
 /** Blocks looked at, and copied, by one commit: a MiB with 4 KiB blocks. */
@@ -42,7 +45,8 @@ export interface FlattenOptions {
 
 /**
  * Makes a branch, open or not, independent of its base. Durable when it resolves.
- * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY when the branch is refreshed meanwhile;
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY when the branch is refreshed meanwhile, or while a
+ * restore reads through it (`assertNotRestoredFrom`): call it again when that has ended;
  * ERR_NO_SPACE, also for want of quota; the signal's reason when it is paused.
  */
 export async function flattenBranch(
@@ -84,7 +88,9 @@ async function letGo(
   alongside: Alongside | undefined,
 ): Promise<void> {
   await save.transact((batch) => {
-    const stored = findSpace(save, assertSame(save, id, space), batch);
+    assertSame(save, id, space);
+    assertNotRestoredFrom(save, id, batch);
+    const stored = findSpace(save, space, batch);
     const { flattened: _done, ...rest } = stored;
     batch.object(space, encodeObject({ ...rest, base: null }));
     alongside?.(batch);
@@ -123,7 +129,9 @@ async function copyIn(source: Source, from: number, to: number): Promise<number>
   let copied = 0;
   await save.transact(async (batch) => {
     copied = 0;
-    const stored = findSpace(save, assertSame(save, branch, space), batch);
+    assertSame(save, branch, space);
+    assertNotRestoredFrom(save, branch, batch);
+    const stored = findSpace(save, space, batch);
     const versions = [...queueOf(save, space).records.map((record) => record.id), LIVE];
     for (let block = from; block < to; block += 1) {
       const part = bytes.subarray((block - from) * blockSize, (block - from + 1) * blockSize);
@@ -185,7 +193,24 @@ async function isBeneath(
   return true;
 }
 
-function assertSame(save: SaveVolume, branch: number, space: number): number {
-  if (findBranch(save, branch).space === space) return space;
+/**
+ * F3.
+ * @throws {StorageError} ERR_NOT_FOUND; ERR_BUSY while a restore reads what the branch has, as the
+ * source or beneath it.
+ */
+export function assertNotRestoredFrom(save: SaveVolume, id: number, batch?: Batch): void {
+  const { space } = findBranch(save, id, batch);
+  for (const { volume, snapshot } of restoreSources(save, batch)) {
+    if (!lineageOf(save, volume, batch).includes(space)) continue;
+    throw new StorageError(
+      'ERR_BUSY',
+      `branch ${id} cannot be flattened while a restore from snapshot ${snapshot} reads through it: ` +
+        'try again when that has ended',
+    );
+  }
+}
+
+function assertSame(save: SaveVolume, branch: number, space: number): void {
+  if (findBranch(save, branch).space === space) return;
   throw new StorageError('ERR_BUSY', `branch ${branch} was refreshed while it was flattened`);
 }

@@ -26,7 +26,7 @@ export { changedBlocks } from './changed-blocks.js';
 export type { DepthRun } from './depths.js';
 export { depthsOf } from './depths.js';
 export type { FlattenOptions } from './flatten.js';
-export { flattenBranch } from './flatten.js';
+export { assertNotRestoredFrom, flattenBranch } from './flatten.js';
 export type { Beneath } from './lineage.js';
 export type { Base, BranchRecord, StoredSpace } from './records.js';
 export { lineageOf, listBranches, rootOf } from './records.js';

@@ -86,18 +86,16 @@ export function listBranches(save: SaveVolume): readonly BranchRecord[] {
   );
 }
 
-/** The blocks between a branch's present and the production volume: its lineage, nearest first. */
-export function lineageOf(save: SaveVolume, space: number): readonly StoredSpace[] {
-  const lineage: StoredSpace[] = [];
-  for (let object = findSpace(save, space); ; ) {
-    lineage.push(object);
-    const next =
-      object.base === null
-        ? undefined
-        : storedObject<StoredSpace>(save, 'space', object.base.volume);
-    if (next === undefined) return lineage;
-    object = next;
+/** The spaces of a branch's lineage by id, from `space` down, nearest first; none for production. */
+export function lineageOf(save: SaveVolume, space: number, batch?: Batch): readonly number[] {
+  const ids: number[] = [];
+  for (let id: number | undefined = space; id !== undefined; ) {
+    const found: StoredSpace | undefined = storedObject<StoredSpace>(save, 'space', id, batch);
+    if (found === undefined) break;
+    ids.push(id);
+    id = found.base?.volume;
   }
+  return ids;
 }
 
 /** A branch as listed; its snapshots are the caller's to find. */

@@ -3,12 +3,17 @@
  * reads (F1), keeps to the quota, and leaves the old base free to go while everybody reads on (G3).
  * Method: small branches on a memory device; writes, snapshots and deletions come between its steps.
  */
-import { createMemoryDevice } from '@palimpsest/block-device';
-import { createProductionVolume, type ProductionVolume } from '@palimpsest/ro-snapshot';
+import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
+import {
+  createProductionVolume,
+  openProductionVolume,
+  type ProductionVolume,
+} from '@palimpsest/ro-snapshot';
 import { formatSaveVolume, openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
 import { expect, test } from 'vitest';
 import {
   type Base,
+  branchRestoreSource,
   createBranch,
   createBranchSnapshot,
   deleteBranchSnapshot,
@@ -27,6 +32,7 @@ const data = (blocks: number, byte: number) => new Uint8Array(blocks * BLOCK).fi
 interface Stand {
   readonly save: SaveVolume;
   readonly volume: ProductionVolume;
+  readonly clone: BlockDevice;
   /** Of production, all sevens. */
   readonly base: Base;
   readonly beneath: (base: Base) => ReturnType<ProductionVolume['openSnapshot']>;
@@ -36,15 +42,14 @@ async function build(): Promise<Stand> {
   const device = createMemoryDevice({ blockSize: BLOCK, size: 8 << 20 });
   await formatSaveVolume(device, { blockSize: BLOCK, journalBytes: 256 << 10 });
   const save = await openSaveVolume(device);
-  const volume = await createProductionVolume(
-    save,
-    createMemoryDevice({ blockSize: BLOCK, size: SIZE }),
-  );
+  const clone = createMemoryDevice({ blockSize: BLOCK, size: SIZE });
+  const volume = await createProductionVolume(save, clone);
   await volume.device.write(data(BLOCKS, 7), 0);
   const { id } = await volume.createSnapshot();
   return {
     save,
     volume,
+    clone,
     base: { volume: volume.id, snapshot: id },
     beneath: ({ snapshot }) => volume.openSnapshot(snapshot),
   };
@@ -117,6 +122,30 @@ test('G3: who stands on a flattened branch reads on when its old base is gone', 
   await deleteBranchSnapshot(save, snapshot);
   expect(await blockOf(branch.device, 42)).toBe(7);
   expect((await save.verify({ data: true })).problems).toEqual([]);
+});
+
+test('F3: what a restore reads through is not flattened until the restore has ended', async () => {
+  const { save, volume, clone, base, beneath } = await build();
+  const lower = await createBranch(save, base);
+  const onLower = await createBranchSnapshot(save, lower.id);
+  const upper = await createBranch(save, { volume: lower.space, snapshot: onLower.id });
+  const source = await createBranchSnapshot(save, upper.id);
+  const opened = () => branchRestoreSource(save, source.id, beneath);
+  await volume.startRestore(await opened(), { undo: {} });
+  // A block that the restore need not write, so it does not mark it either.
+  await volume.device.write(data(1, 9), 40 * BLOCK);
+  await volume.device.flush();
+  for (const { id } of [lower, upper]) {
+    const busy = { code: 'ERR_BUSY', message: expect.stringContaining(`snapshot ${source.id}`) };
+    await expect(flattenBranch(save, id, beneath)).rejects.toMatchObject(busy);
+  }
+  await volume.close();
+  const again = await openProductionVolume(save, volume.id, clone, { openSource: opened });
+  expect(await blockOf(again.device, 40)).toBe(9);
+  await again.copyBack();
+  for (const { id } of [lower, upper]) await flattenBranch(save, id, beneath);
+  expect(listBranches(save).map((each) => each.base)).toEqual([null, null]);
+  expect(await blockOf(again.device, 40)).toBe(9);
 });
 
 test('a flatten and the deletion of a snapshot at once leave no copy unread or unknown', async () => {

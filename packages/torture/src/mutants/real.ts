@@ -1,6 +1,6 @@
 /**
  * Seeded bugs that other systems had for real, put where our code could have them (the rows of the
- * table in docs/TESTING.md that are not in list.ts), and six of our own in restore and refresh.
+ * table in docs/TESTING.md that are not in list.ts), and seven of our own in restore and refresh.
  */
 import type { Check, Mutant } from './list.js';
 
@@ -261,5 +261,13 @@ export const REAL_BUGS: readonly Mutant[] = [
     find: '          if (read?.version === entry.version) continue;',
     replace: '',
     check: torture,
+  },
+  {
+    name: 'flatten-under-a-restore',
+    bug: 'a branch that a restore reads through gets blocks of its own',
+    file: 'packages/rw-snapshot/src/flatten.ts',
+    find: 'if (!lineageOf(save, volume, batch).includes(space)) continue;',
+    replace: 'if (lineageOf(save, volume, batch).length >= 0) continue;',
+    check: { kind: 'test', folder: 'packages/rw-snapshot', filter: 'flatten' },
   },
 ];

@@ -1,4 +1,5 @@
 /** Steps that make, refresh, flatten, limit and delete branches. */
+import { isStorageError } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
 import {
   createBranch as create,
@@ -141,9 +142,20 @@ export async function makeIndependent(
     ...(stop === undefined ? {} : { signal: stop.signal }),
     pace: async () => stop?.abort(new Stopped('enough')),
   };
-  await history.tell({ kind: 'flatten', branch: name }, () =>
-    flattenBranch(session.save, id, session.beneath, options),
-  );
+  await history.tell({ kind: 'flatten', branch: name }, async () => {
+    try {
+      await flattenBranch(session.save, id, session.beneath, options);
+    } catch (error) {
+      // What a restore reads through stays as it is, whatever else is asked.
+      const isKept = isStorageError(error, 'ERR_BUSY') && isRestoredFromBranch(history);
+      throw isKept ? new Stopped('a restore reads through it') : error;
+    }
+  });
+}
+
+function isRestoredFromBranch({ model, session }: History): boolean {
+  const sources = model.volumes.flatMap((volume) => session.needed(volume));
+  return sources.some((name) => !model.volumes.includes(model.snapshot(name)?.parent ?? ''));
 }
 
 /** Gives a branch a quota, or takes it away. */
