@@ -100,7 +100,9 @@ test('a flatten of what it reads through waits until it has ended', async () => 
   await store.restore({ target: 'prod', from: 'prod/dev', bytesPerSecond: 4096 });
   await store.pauseRestore('prod');
   goOn();
-  await expect(store.waitForJob(id)).rejects.toThrow(/a restore from snapshot \d+ reads through it/);
+  await expect(store.waitForJob(id)).rejects.toThrow(
+    /a restore from snapshot \d+ reads through it/,
+  );
   expect(store.jobs().find((job) => job.id === id)?.state).toBe('paused');
   const refused = await refusal(() => store.flattenBranch('prod/dev'));
   expect(refused.code).toBe('ERR_BUSY');
