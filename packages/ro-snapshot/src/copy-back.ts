@@ -9,6 +9,8 @@
  *        rides in the batch of the step after, so that a step costs one flush of each device.
  *   R24  A source that cannot be read ends the copy-back with that error. Its blocks stay as they are,
  *        not done: they are never taken for zeros.
+ *   R25  In a store that is full, what is held is committed before more space is asked for: it may need
+ *        less than was taken for it, and what is left over is set aside for the rest (RS4).
  */
 import { StorageError, together } from '@palimpsest/block-device';
 import { isZero } from './arena.js';
@@ -95,6 +97,7 @@ async function readStep(
 async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promise<void> {
   const { save, layers, states, space, copyOut, exclusion } = parts;
   const { blockSize } = save;
+  let committedAt = -1;
   for (let index = 0; index < blocks.length; ) {
     parts.assertOpen();
     assertSound(parts);
@@ -111,7 +114,12 @@ async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promi
     const isToDo = layers.isPending(block) === true && copyOut.held.get(block) === undefined;
     if (isToDo) {
       const each = states.mostBlocks;
-      if (!space.secure(1, [block], each, 1)) {
+      if (!space.secure(1, [block], each, [block])) {
+        if (committedAt < index && copyOut.held.size > 0) {
+          committedAt = index;
+          await save.commit(); // R25
+          continue;
+        }
         const needed = space.needed(1, 1, each);
         await save.reserveSlowly(needed);
         save.settled(needed);

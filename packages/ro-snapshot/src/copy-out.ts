@@ -76,6 +76,8 @@ export class CopyOut implements Participant {
   readonly #arena: Arena;
   /** Blocks in the batch that a restore has not done yet. */
   #undone: number[] = [];
+  /** Those of them that may use what is set aside, and how many blocks of space each takes. */
+  readonly #stored = new Map<number, number>();
   #marking: number[] = [];
   #moving: CopyOut['nextCursor'];
 
@@ -106,7 +108,9 @@ export class CopyOut implements Participant {
         // as done when it is settled, like those that a restore found to differ.
         const { top } = this.#parts.layers;
         const isBelow = top !== undefined && states.some(({ version }) => version < top.undo);
-        if (isBelow || (top !== undefined && (await this.#isPending(block)))) undone.push(block);
+        const isPending = top !== undefined && (await this.#isPending(block));
+        if (isBelow || isPending) undone.push(block);
+        if (isPending) this.#stored.set(block, 0);
         for (const state of states) {
           (state.level === ZEROS ? zeros : old).push({ block, ...state });
         }
@@ -129,7 +133,7 @@ export class CopyOut implements Participant {
   }
 
   async settle(): Promise<void> {
-    const { clone, layers, saved, space } = this.#parts;
+    const { clone, layers, saved, space, states } = this.#parts;
     this.#settleMarks();
     const { filled } = this.held;
     const undone = this.#undone;
@@ -143,8 +147,15 @@ export class CopyOut implements Participant {
       );
       this.refusal = undefined;
       for (const block of undone) layers.settled(block); // W5
-      for (const block of filled) space.settled(block);
+      let unused = 0;
+      for (const block of filled) {
+        const taken = 1 + space.settled(block);
+        const stored = this.#stored.get(block);
+        if (stored !== undefined) unused += Math.max(0, taken - stored);
+      }
+      this.#stored.clear();
       this.held.settle();
+      if (unused > 0) space.regain(unused, layers.remaining * states.mostBlocks);
       if (layers.unmarked.size > UNMARKED_MAX) await this.flushed(() => clone.flush());
     } catch (error) {
       if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
@@ -156,6 +167,7 @@ export class CopyOut implements Participant {
   abandon(): void {
     this.held.abandon();
     this.#undone = [];
+    this.#stored.clear();
     this.#marking = [];
     this.#moving = undefined;
   }
@@ -216,6 +228,8 @@ export class CopyOut implements Participant {
       } else {
         batch.put(volume, block, version, bytes);
         this.copiedOut += 1;
+        const stored = this.#stored.get(block);
+        if (stored !== undefined) this.#stored.set(block, stored + 1);
       }
     }
   }

@@ -187,7 +187,7 @@ export class ProductionDevice implements BlockDriver {
         continue;
       }
       const costly = this.#costly(first, count);
-      const undone = costly.filter((block) => layers.isPending(block) === true).length;
+      const undone = costly.filter((block) => layers.isPending(block) === true);
       if (space.secure(count, costly, each, undone)) break;
       const needed = space.needed(count, costly.length, each);
       await save.reserveSlowly(needed);

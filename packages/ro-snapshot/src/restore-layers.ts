@@ -69,6 +69,12 @@ export class RestoreLayers {
     return this.#layers.at(-1);
   }
 
+  /** Blocks that are not done, at most. */
+  get remaining(): number {
+    const { top } = this;
+    return top === undefined ? 0 : Math.max(0, top.total - top.done);
+  }
+
   /** Blocks that are done and not marked. */
   get unmarked(): ReadonlySet<number> {
     return this.#unmarked;
@@ -131,9 +137,9 @@ export class RestoreLayers {
 
   /** The block holds what it should: in memory for now (RS2). */
   settled(block: number): void {
-    this.#unmarked.add(block);
     const { top } = this;
-    if (top !== undefined) top.done += 1;
+    if (top !== undefined && this.isPending(block) === true) top.done += 1;
+    this.#unmarked.add(block);
     const region = this.#regions.get(Math.floor(block / REGION_BLOCKS));
     region?.done.at(-1)?.add(block % REGION_BLOCKS);
   }

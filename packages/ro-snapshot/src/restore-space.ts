@@ -3,9 +3,11 @@
  * is used by blocks that are held.
  *
  *   RS4  The space to save every block that may differ is set aside when a restore starts, or it does
- *        not start; when the store is reopened it is set aside again as far as there is any. A block
+ *        not start; when the store is reopened it is set aside again before anything is served. A block
  *        that is not done may take several blocks of space, one a layer and one for the snapshots
- *        taken since, and the space for all of them is secured before it is held.
+ *        taken since, and the space for all of them is secured before it is held. What it turns out
+ *        not to need, because a crash came after it was saved, or because it is zeros, is set aside
+ *        for the others again: so what they need is there until the last is done.
  */
 import type { EarmarkedSpace, SaveVolume } from '@palimpsest/save-volume';
 
@@ -50,14 +52,21 @@ export class RestoreSpace {
   }
 
   /**
-   * Secures space for `count` blocks of a request, of which `costly` need `each` blocks, and `undone`
-   * of them may use what is set aside. What is not used of `count` is the caller's to give back.
+   * Secures space for `count` blocks of a request, of which `costly` need `each` blocks, and the
+   * `undone` ones among those may use what is set aside, each once. What is not used of `count` is the
+   * caller's to give back.
    */
-  secure(count: number, costly: readonly number[], each: number, undone: number): boolean {
+  secure(
+    count: number,
+    costly: readonly number[],
+    each: number,
+    undone: readonly number[],
+  ): boolean {
     const more = Math.max(0, each - 1);
     const fresh = costly.filter((block) => !this.#extra.has(block));
     const extra = fresh.length * more;
-    const taken = Math.min(this.blocks, undone * each, count + extra);
+    const entitled = undone.filter((block) => !this.#extra.has(block)).length * each;
+    const taken = Math.min(this.blocks, entitled, count + extra);
     const rest = count + extra - taken;
     if (rest > 0 && !this.#save.reserve(rest)) return false;
     this.#take(taken);
@@ -80,11 +89,18 @@ export class RestoreSpace {
   }
 
   /** The block is settled: what it took beyond its own block is committed, or was not needed. */
-  settled(block: number): void {
+  settled(block: number): number {
     const extra = this.#extra.get(block);
-    if (extra === undefined) return;
+    if (extra === undefined) return 0;
     this.#extra.delete(block);
     this.#save.settled(extra);
+    return extra;
+  }
+
+  /** Sets aside again what was settled in this turn and not used, so that there are `most` at most. */
+  regain(blocks: number, most: number): void {
+    const back = Math.min(blocks, most - this.blocks);
+    if (back > 0) this.#earmarks.at(-1)?.regain(back);
   }
 
   /** Gives everything back, for an owner that will never commit again. */

@@ -6,12 +6,11 @@
  *        content that is read changes at that instant, whatever the volume's size.
  *   RS8  Layers are there again before a reopened volume serves anything.
  */
-import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
 import {
   type Attributes,
   atLevel,
   type Batch,
-  type EarmarkedSpace,
   encodeObject,
   LEVELS_MAX,
   LIVE,
@@ -32,7 +31,7 @@ import {
 } from './restore-records.js';
 import type { RestoreSource, SnapshotReference } from './restore-source.js';
 import type { RestoreSpace } from './restore-space.js';
-import type { SavedStates } from './saved-states.js';
+import { type SavedStates, ZEROS } from './saved-states.js';
 import type { Alongside, SnapshotQueue } from './snapshot-queue.js';
 
 /** The parts of a production volume that restores work with. */
@@ -101,7 +100,7 @@ async function startFrom(
   const { save, volume, queue, layers } = parts;
   assertFits(parts, source);
   await parts.drain();
-  const differing = (await countAtMost(parts, source)) + remaining(layers.all);
+  const differing = (await countAtMost(parts, source)) + layers.remaining;
   const total = Math.min(differing, parts.size() / save.blockSize);
   const before = parts.space.blocks;
   await setAside(parts, total, layers.all.length + 1);
@@ -163,8 +162,7 @@ export async function reopenRestores(parts: RestoreParts, openSource?: OpenSourc
     layers.reset([...reopened]);
   }
   parts.follow();
-  if (reopened.length > 0)
-    await setAside(parts, remaining(reopened), parts.states.mostBlocks, true);
+  if (reopened.length > 0) await setAsideAgain(parts);
 }
 
 /** Ends the restores of a volume whose blocks are all done. The caller keeps requests out. */
@@ -191,16 +189,11 @@ export function forgetRestores(parts: RestoreParts): Promise<void> {
 export async function secureSnapshot(parts: RestoreParts): Promise<void> {
   const { layers, queue } = parts;
   if (layers.none || queue.youngest !== layers.top?.undo) return;
-  await setAside(parts, remaining(layers.all), layers.all.length + 1);
+  await setAside(parts, layers.remaining, layers.all.length + 1);
 }
 
-/** RS4. With `ifAny`, there being no space is no failure. */
-async function setAside(
-  parts: RestoreParts,
-  blocks: number,
-  each: number,
-  ifAny = false,
-): Promise<void> {
+/** RS4. @throws {StorageError} ERR_NO_SPACE. */
+async function setAside(parts: RestoreParts, blocks: number, each: number): Promise<void> {
   const { save, space } = parts;
   const more = Math.max(0, blocks * each - space.blocks);
   const marks = Math.max(0, blocks - space.marks);
@@ -209,10 +202,6 @@ async function setAside(
     // Requests are kept out here, and whoever gives space back may have to keep them out too.
     space.add(await save.setAsideSlowly(more, marks, { relieve: false }));
   } catch (cause) {
-    if (ifAny) {
-      space.add(setAsideMost(save, more, marks));
-      return;
-    }
     throw new StorageError(
       'ERR_NO_SPACE',
       `up to ${blocks * each * save.blockSize} bytes may have to be saved while this restore runs, ` +
@@ -223,24 +212,40 @@ async function setAside(
 }
 
 /**
- * As much as there is of what is asked for. What a crash left to be done is known as of the last cursor,
- * so more may be asked for than was set aside before it.
+ * RS4, of restores that were running. How many blocks were done is kept as of the last cursor, so more
+ * than there was before may be asked for, and not be there. Then each block is looked at: what they
+ * need in all was set aside until the crash, and nobody else can have taken it.
  */
-function setAsideMost(save: SaveVolume, blocks: number, marks: number): EarmarkedSpace | undefined {
-  let [least, most] = [0, blocks];
-  let best: EarmarkedSpace | undefined;
-  while (least < most) {
-    const middle = Math.ceil((least + most) / 2);
-    best?.release();
-    best = save.setAside(middle, Math.min(marks, middle));
-    if (best === undefined) most = middle - 1;
-    else least = middle;
+async function setAsideAgain(parts: RestoreParts): Promise<void> {
+  const { layers, save, space, states } = parts;
+  try {
+    await setAside(parts, layers.remaining, states.mostBlocks);
+  } catch (error) {
+    if (!isStorageError(error, 'ERR_NO_SPACE')) throw error;
+    const { blocks, marks } = await neededExactly(parts);
+    for (let asked = blocks; ; asked = Math.floor(asked / 2)) {
+      const found = save.setAside(asked, marks, { evenReserved: true });
+      space.add(found);
+      if (found !== undefined || asked === 0) return;
+    }
   }
-  if (best === undefined || best.blocks < least) {
-    best?.release();
-    best = least === 0 ? undefined : save.setAside(least, Math.min(marks, least));
+}
+
+/** What the blocks that are not done have still to be saved, with room for the largest to be in hand. */
+async function neededExactly(parts: RestoreParts): Promise<{ blocks: number; marks: number }> {
+  const { layers, states } = parts;
+  const end = parts.size() / parts.save.blockSize;
+  let blocks = states.mostBlocks;
+  let marks = 0;
+  for (let from = 0; ; ) {
+    const pending = await layers.nextPending(from, end, COUNT_STEP);
+    if (pending.length === 0) return { blocks, marks };
+    for (const block of pending) {
+      blocks += (await states.missing(block)).filter(({ level }) => level !== ZEROS).length;
+    }
+    marks += pending.length;
+    from = (pending.at(-1) as number) + 1;
   }
-  return best;
 }
 
 /** A snapshot of the volume itself. */
@@ -277,11 +282,6 @@ async function countAtMost({ save, volume }: RestoreParts, source: RestoreSource
 
 /** Blocks of a source counted together. */
 const COUNT_STEP = 65_536;
-
-function remaining(layers: readonly RestoreLayer[]): number {
-  const top = layers.at(-1);
-  return top === undefined ? 0 : Math.max(0, top.total - top.done);
-}
 
 function assertFits({ queue, volume, size }: RestoreParts, source: RestoreSource): void {
   if (source.root !== 0 && queue.find(source.root) === undefined) {

@@ -192,6 +192,39 @@ test('a block that was saved and not overwritten before a crash is not saved twi
   expect(await read(clone, 3)).toBe(1);
 });
 
+test('in a store that is full to the brim a copy-back ends, also after a crash (RS4, I8)', async () => {
+  const saveBytes = 1 << 20;
+  const { save, volume, clone, saveFaults, cloneFaults, id } = await makeChanged(60, saveBytes);
+  const greedy = createMemoryDevice({ size: 256 * BLOCK });
+  await greedy.write(filled(7, 256), 0);
+  const other = await createProductionVolume(save, greedy);
+  await other.createSnapshot();
+  await volume.startRestore(id, { undo: {} });
+  const fillUp = async (device: BlockDevice): Promise<number> => {
+    for (let block = 0; ; block += 1) {
+      const written = await Promise.allSettled([device.write(filled(8), block * BLOCK)]);
+      await device.flush();
+      if (written[0]?.status === 'rejected') return block;
+    }
+  };
+  expect(await fillUp(other.device)).toBeGreaterThan(10);
+  // Saved, and not overwritten: what a crash between the two leaves.
+  cloneFaults.fail({ call: 'write', nth: 3, repeat: 'from-then-on' });
+  const stepBytes = 10 * BLOCK;
+  await expect(volume.copyBack({ stepBytes })).rejects.toMatchObject({ code: 'ERR_FAILED' });
+  cloneFaults.heal();
+  const options = { growBytes: 1, maximumBytes: saveBytes };
+  const store = await openSaveVolume(saveFaults.device, options);
+  const again = await openProductionVolume(store, volume.id, clone);
+  const greedier = await openProductionVolume(store, other.id, greedy);
+  await greedier.createSnapshot().catch(() => undefined);
+  await fillUp(greedier.device);
+  await again.copyBack({ stepBytes });
+  expect(again.restores).toEqual([]);
+  expect(await read(clone, 59)).toBe(1);
+  expect((await store.verify({ data: true })).problems).toEqual([]);
+});
+
 describe('sizes', () => {
   test('beyond the end of a source that is smaller there are zeros', async () => {
     const { volume, clone, id } = await makeChanged(1);

@@ -5,8 +5,9 @@
  *
  *   E3  What is set aside counts as reserved, with the pages that its entries will take, from the
  *        instant it is granted: `take` turns a part of it into the space of held blocks and cannot fail.
- *   E4  It lives in memory only. A restart has to set aside again, and may be told that there is no
- *        space: ask before anything else is written (the metadata reserve is kept for that).
+ *   E4  It lives in memory only. A restart has to set aside again before anything else is written.
+ *        Whoever knows exactly what it had before a crash gets that even where it comes to some of what
+ *        is kept for metadata (`evenReserved`): it was granted beside it once.
  */
 import { invariant } from '@palimpsest/block-device';
 
@@ -14,6 +15,8 @@ import { invariant } from '@palimpsest/block-device';
 export interface EarmarkAccount {
   /** The space is held data now: `SaveVolume.settled` gives it back. */
   held(blocks: number): void;
+  /** Space that was held, and has just become free, is set aside again. */
+  regained(blocks: number): void;
   /** The space is free again. */
   freed(blocks: number, marks: number): void;
 }
@@ -49,6 +52,15 @@ export class EarmarkedSpace {
     invariant(blocks <= this.#blocks, `${blocks} of ${this.#blocks} blocks set aside are taken`);
     this.#blocks -= blocks;
     this.#account.held(blocks);
+  }
+
+  /**
+   * Takes `blocks` blocks back that were taken, turned out not to be needed, and were given back with
+   * `SaveVolume.settled` in this same turn, so that nobody else can have them.
+   */
+  regain(blocks: number): void {
+    this.#blocks += blocks;
+    this.#account.regained(blocks);
   }
 
   /** `marks` entries without bytes are in the map now, and need no room any more. */

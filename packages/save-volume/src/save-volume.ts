@@ -312,10 +312,14 @@ export class SaveVolume implements AsyncDisposable {
   /**
    * Sets space aside for `blocks` blocks that will be held later, and room in the map for `marks`
    * entries without bytes, if there is any at once: what they are for can end however full the store
-   * gets (E3). Durable is nothing of it.
+   * gets (E3). Durable is nothing of it. `evenReserved` takes what is kept for metadata too (E4).
    */
-  setAside(blocks: number, marks = 0): EarmarkedSpace | undefined {
-    const needed = blocks + this.#metadataReserve(blocks + marks);
+  setAside(
+    blocks: number,
+    marks = 0,
+    { evenReserved = false }: { readonly evenReserved?: boolean } = {},
+  ): EarmarkedSpace | undefined {
+    const needed = blocks + (evenReserved ? 0 : this.#metadataReserve(blocks + marks));
     if (this.allocator.free - this.#reserved < needed) return undefined;
     this.#reserved += blocks;
     this.#earmarked += blocks;
@@ -324,12 +328,16 @@ export class SaveVolume implements AsyncDisposable {
       this.#earmarked -= taken;
       this.#hold(taken);
     };
+    const regained = (back: number): void => {
+      this.#earmarked += back;
+      this.#reserved += back;
+    };
     const freed = (back: number, marked: number): void => {
       this.#earmarked -= back;
       this.#reserved -= back;
       this.#marks -= marked;
     };
-    return new EarmarkedSpace({ held, freed }, blocks, marks);
+    return new EarmarkedSpace({ held, regained, freed }, blocks, marks);
   }
 
   /**

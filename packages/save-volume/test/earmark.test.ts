@@ -102,3 +102,27 @@ test('what is not used is everyone’s again, and too much is refused', async ()
   space.release();
   expect(save.space()).toMatchObject({ reservedBytes: before, earmarkedBytes: 0 });
 });
+
+test('what was taken and not needed is set aside again, ahead of everybody else', async () => {
+  const save = await small();
+  const space = await save.setAsideSlowly(50);
+  await fillUp(save, 1);
+  const before = save.space().reservedBytes;
+  space.take(10);
+  expect(space.blocks).toBe(40);
+  save.settled(10);
+  space.regain(10);
+  expect(space.blocks).toBe(50);
+  expect(save.space().reservedBytes).toBe(before);
+  expect(save.reserve(1)).toBe(false);
+});
+
+test('E4: what was there before a crash is there after it, beside what is kept for metadata', async () => {
+  const save = await small();
+  await fillUp(save, 1);
+  const left = save.space().freeBytes / BLOCK;
+  expect(save.setAside(left)).toBeUndefined();
+  expect(save.setAside(left + 1, 0, { evenReserved: true })).toBeUndefined();
+  expect(save.setAside(left, 0, { evenReserved: true })?.blocks).toBe(left);
+  expect(save.reserve(1)).toBe(false);
+});

@@ -3,8 +3,8 @@
  * faults. A case is what a seed stands for, what shrinks, and what regress/ keeps as JSON.
  */
 import { createRandom } from '@palimpsest/block-device/testing';
-import { drawGeometry, type Geometry } from './geometry.js';
-import { drawOperations, type Operation } from './operation.js';
+import { drawGeometry, fullOf, type Geometry } from './geometry.js';
+import { drawOperations, type Kind, type Operation } from './operation.js';
 
 /** See the file header. */
 export interface Case {
@@ -58,6 +58,28 @@ export function drawQuickCase(seed: number, operations: number): Case {
     ...drawn,
     geometry: { ...geometry, jittered: false, failing: false },
     operations: drawOperations(random.fork('history'), operations),
+    closes: true,
+  };
+}
+
+/** What is done with a store that is full, mostly: much is written, and restores go on. */
+const WHEN_FULL: readonly Kind[] = [
+  ...(['write', 'write', 'write', 'write', 'write', 'burst', 'race', 'flush', 'restore'] as const),
+  ...(['copy-back', 'copy-back', 'create-snapshot', 'create-branch'] as const),
+  ...(['delete-snapshot', 'reopen'] as const),
+];
+
+/** The case of a seed whose store is full, to be crashed: what restores have set aside is all there is. */
+export function drawFullCase(seed: number, operations: number): Case {
+  const random = createRandom(`${seed} full`);
+  const geometry = drawGeometry(random.fork('geometry'));
+  return {
+    ...drawCase(seed, 0),
+    geometry: fullOf(geometry, random.between(60, 150)),
+    operations: Array.from({ length: operations }, () => ({
+      kind: random.pick(WHEN_FULL),
+      seed: random.uint32(),
+    })),
     closes: true,
   };
 }

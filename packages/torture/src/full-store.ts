@@ -5,7 +5,7 @@
  */
 import { createCrashWorld, createRandom } from '@palimpsest/block-device/testing';
 import { drawQuickCase } from './case.js';
-import type { Geometry } from './geometry.js';
+import { fullOf } from './geometry.js';
 import { History } from './history.js';
 import { KINDS, type Kind, type Operation } from './operation.js';
 import { build } from './record.js';
@@ -56,13 +56,9 @@ export async function lifeWhenFull(
 }
 
 async function liveOne(policy: FullPolicy, seed: number, report: FullReport): Promise<void> {
-  const drawn = drawQuickCase(seed, 0).geometry;
   const random = createRandom(`${seed} full`);
-  const blocks = random.between(60, 110);
-  const geometry: Geometry = {
-    ...{ ...drawn, blockSize: 512, volumes: 1, full: true },
-    saveBytes: 2 * 4096 + 16_384 + blocks * 512,
-  };
+  const drawn = drawQuickCase(seed, 0).geometry;
+  const geometry = { ...fullOf(drawn, random.between(60, 110)), volumes: 1 };
   const world = createCrashWorld({ seed });
   try {
     const ids = { next: 1 };

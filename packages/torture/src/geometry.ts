@@ -26,18 +26,31 @@ export interface Geometry {
 /** The journal's least size; the store makes it no smaller. */
 export const JOURNAL_BYTES = 16_384;
 
+/** Superblocks and journal; what is more is blocks to save to. */
+const METADATA = 2 * 4096 + JOURNAL_BYTES;
+
+/** The same with `blocks` small blocks to save to, and no disk that fails. */
+export function fullOf(geometry: Geometry, blocks: number): Geometry {
+  const blockSize = 512;
+  const { volumes, volumeBlocks, jittered } = geometry;
+  return {
+    ...{ blockSize, volumes, volumeBlocks, jittered, full: true, failing: false },
+    saveBytes: METADATA + blocks * blockSize,
+    dirtyBytes: (geometry.dirtyBytes / geometry.blockSize) * blockSize,
+    cacheBytes: (geometry.cacheBytes / geometry.blockSize) * blockSize,
+  };
+}
+
 /** Draws a geometry. */
 export function drawGeometry(random: Random): Geometry {
   const blockSize = random.chance(0.12) ? 4096 : 512;
   const full = random.chance(0.25);
-  // Superblocks and journal, then blocks to save to.
-  const metadata = 2 * 4096 + JOURNAL_BYTES;
   const blocks = full ? random.between(60, 150) : random.pick([60, 200, 700]);
   return {
     blockSize,
     volumes: random.chance(0.3) ? 2 : 1,
     volumeBlocks: 32,
-    saveBytes: metadata + blocks * blockSize,
+    saveBytes: METADATA + blocks * blockSize,
     dirtyBytes: blockSize * random.pick([8, 32, 256]),
     cacheBytes: blockSize * random.pick([4, 64]),
     full,

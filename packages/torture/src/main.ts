@@ -5,6 +5,7 @@
  *
  *   npm run torture                        the floors
  *   npm run torture -- --seed 7            one seed, every point
+ *   npm run torture -- --full 7            one in a store that is full, every third point
  *   npm run torture -- --interleaved 7     one history without a crash, all calls delayed
  *   npm run torture -- --quick 7           one longer history without a crash or delay
  *   npm run torture -- --sequence zero,restore,copy-back     one of the exhaustive part
@@ -19,12 +20,13 @@ import { parseArgs } from 'node:util';
 import { begin, exhaust, SEQUENCES } from './exhaustive.js';
 import { reportFailure } from './report.js';
 import { addTally, newTally, type Tally } from './tally.js';
-import { crashCase, interleave, soak, torture } from './torture.js';
+import { crashCase, interleave, soak, torture, tortureFull } from './torture.js';
 import { OPERATIONS, type Share, SOAK_OPERATIONS, THOROUGH, work } from './work.js';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
+    full: { type: 'string' },
     interleaved: { type: 'string' },
     quick: { type: 'string' },
     sequence: { type: 'string' },
@@ -63,7 +65,7 @@ process.on('exit', () => {
 
 /** Runs what one line asks for. Tells whether there was such a line. */
 async function runOne(): Promise<boolean> {
-  const { seed, interleaved, quick, sequence } = values;
+  const { seed, full, interleaved, quick, sequence } = values;
   if (sequence !== undefined) await exhaust(sequence.split(','), await begin(), totals);
   else if (values.case !== undefined) {
     const run = JSON.parse(fs.readFileSync(values.case, 'utf8'));
@@ -71,6 +73,7 @@ async function runOne(): Promise<boolean> {
   } else if (interleaved !== undefined) {
     await interleave(Number(interleaved), OPERATIONS, totals.tally);
   } else if (quick !== undefined) await soak(Number(quick), SOAK_OPERATIONS, totals.tally);
+  else if (full !== undefined) await tortureFull(Number(full), THOROUGH, totals);
   else if (seed !== undefined) await torture(Number(seed), THOROUGH, totals);
   else return false;
   return true;

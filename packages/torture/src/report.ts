@@ -61,8 +61,9 @@ function attempt(place: Place): (run: Case) => Promise<string | undefined> {
 
 const isCrash = ({ point }: Place): boolean => point !== undefined;
 
-function again({ seed, sequence, interleaved, quick }: Place): string {
+function again({ seed, sequence, interleaved, quick, full }: Place): string {
   if (sequence !== undefined) return `--sequence ${sequence}`;
   if (interleaved === true) return `--interleaved ${seed}`;
+  if (full === true) return `--full ${seed}`;
   return quick === true ? `--quick ${seed}` : `--seed ${seed}`;
 }

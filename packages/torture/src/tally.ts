@@ -52,6 +52,8 @@ export interface Place {
   readonly policy?: string;
   readonly interleaved?: boolean;
   readonly quick?: boolean;
+  /** The store is full, and is crashed. */
+  readonly full?: boolean;
   readonly point?: number;
   readonly image?: string;
   readonly recoveryPoint?: number;

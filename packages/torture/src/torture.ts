@@ -1,5 +1,5 @@
 /** Torture: what is done with one seed. Each throws a `Failure` with the first thing that is wrong. */
-import { type Case, drawCase, drawQuickCase, drawSlowCase } from './case.js';
+import { type Case, drawCase, drawFullCase, drawQuickCase, drawSlowCase } from './case.js';
 import { record } from './record.js';
 import { type SweepOptions, type SweepTotals, sweep } from './sweep.js';
 import type { Place, Tally } from './tally.js';
@@ -17,6 +17,16 @@ export async function torture(
   totals: SweepTotals,
 ): Promise<void> {
   await crashCase(drawCase(seed, options.operations), { seed }, options, totals);
+}
+
+/** Runs a history in a store that is full, and crashes it. Survivors live on: few images, many of them. */
+export async function tortureFull(
+  seed: number,
+  { operations, ...options }: TortureOptions,
+  totals: SweepTotals,
+): Promise<void> {
+  const often: SweepOptions = { ...options, everyPoint: 3, policies: 4, continueEvery: 3 };
+  await crashCase(drawFullCase(seed, operations), { seed, full: true }, often, totals);
 }
 
 /** Runs a case and crashes it. */

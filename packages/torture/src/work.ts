@@ -4,7 +4,7 @@
  */
 import { begin, exhaust, SEQUENCES, sequenceOf } from './exhaustive.js';
 import type { SweepTotals } from './sweep.js';
-import { interleave, soak, type TortureOptions, torture } from './torture.js';
+import { interleave, soak, type TortureOptions, torture, tortureFull } from './torture.js';
 
 /** How much a worker is to do. */
 export interface Share {
@@ -28,6 +28,8 @@ export interface WorkerPort {
 }
 
 const INTERLEAVED = 6;
+/** One seed of so many is a store that is full as well. */
+const FULL_EVERY = 6;
 /** Operations of a history that is crashed. */
 export const OPERATIONS = 60;
 /** Operations of a history that is not. */
@@ -51,6 +53,9 @@ export async function work(share: Share, port: WorkerPort): Promise<void> {
       await interleave(seed * INTERLEAVED + number, OPERATIONS, tally);
     }
     await torture(seed, THOROUGH, port.totals);
+    if (Math.floor(seed / share.step) % FULL_EVERY !== 0) continue;
+    port.onStart(`--full ${seed}`);
+    await tortureFull(seed, THOROUGH, port.totals);
   }
   for (; tally.operations < share.operations && port.hasTime(); seed += share.step) {
     port.onStart(`--quick ${seed}`);

@@ -5,7 +5,6 @@ import { demand, Violation } from '../compare.js';
 import { type History, Stopped } from '../history.js';
 import type { Asked } from '../model/event.js';
 import type { Snapshot } from '../model/model.js';
-import { isFull } from '../session.js';
 import { type Creation, readNew } from './snapshots.js';
 
 /** Layers over one volume at most: each is read through. */
@@ -81,10 +80,7 @@ export async function copyBackSome(
     if (history.broken || error instanceof Stopped) return;
     // Another may be at it in a burst.
     if (history.bursting && isStorageError(error, 'ERR_BUSY')) return;
-    if (!isFull(error) || !history.geometry.full) throw error;
-    // RS4 secures space when a restore starts; after a crash, only as far as there still is any.
-    history.refusals++;
-    return;
+    throw error; // RS4: a full store is no reason
   }
   if (history.bursting) return;
   if (production.restores.length > 0) throw new Violation('a copy-back ended before its time');
