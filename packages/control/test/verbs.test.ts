@@ -68,6 +68,31 @@ test('snapshots of branches, and branches of them', async () => {
   expect((await refusal(() => again.deleteBranch('prod/dev'))).message).toContain('--recursive');
 });
 
+test('several branches at once, on any snapshot of the series, each apart', async () => {
+  const { machine, store } = await started();
+  await store.createSnapshot({ volume: 'prod', name: 'two' });
+  await write(store, 'prod', 3);
+  await store.createBranch({ name: 'a', from: 'prod@two' });
+  await store.createBranch({ name: 'b', from: 'prod@two' });
+  await store.createBranch({ name: 'c', from: 'prod@one' }); // beside dev
+  for (const [index, name] of ['a', 'b', 'c'].entries()) {
+    await write(store, `prod/${name}`, 100 + index, 1);
+  }
+  await write(store, 'prod/a', 9);
+  await using again = await reopened(machine, store);
+  const seen = async (reference: string) => [
+    await read(again, reference),
+    await read(again, reference, 1),
+  ];
+  expect(await seen('prod/a')).toEqual([9, 100]);
+  expect(await seen('prod/b')).toEqual([2, 101]);
+  expect(await seen('prod/c')).toEqual([1, 102]);
+  expect(await seen('prod/dev')).toEqual([1, 0]);
+  expect(await seen('prod@one')).toEqual([1, 0]);
+  expect(await seen('prod@two')).toEqual([2, 0]);
+  expect(await seen('prod')).toEqual([3, 0]);
+});
+
 test('a refreshed branch keeps what it was, and undo brings it back, again and again', async () => {
   const { machine, store } = await started();
   await write(store, 'prod/dev', 7);

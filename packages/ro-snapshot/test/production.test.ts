@@ -6,7 +6,7 @@ import {
   createMemoryDevice,
 } from '@palimpsest/block-device';
 import { createRandom, failing } from '@palimpsest/block-device/testing';
-import { formatSaveVolume, openSaveVolume } from '@palimpsest/save-volume';
+import { formatSaveVolume, LIVE, openSaveVolume } from '@palimpsest/save-volume';
 import { describe, expect, test } from 'vitest';
 import {
   createProductionVolume,
@@ -90,6 +90,119 @@ test('a block is saved once between two snapshots (I2)', async () => {
   await volume.device.flush();
   await save.checkpoint();
   expect(save.map.byBlock.root.entries).toBe(9);
+});
+
+test('a first write is copied once, for the youngest snapshot, however many there are', async () => {
+  const { save, volume } = await makeWorld();
+  await volume.device.write(filled(1, 8), 0);
+  const ids: number[] = [];
+  for (let count = 0; count < 5; count += 1) ids.push((await volume.createSnapshot()).id);
+  await volume.device.write(filled(2), 3 * BLOCK);
+  await volume.device.flush();
+  await save.checkpoint();
+  expect(volume.copiedOutBlocks).toBe(1);
+  expect(save.map.byBlock.root.entries).toBe(1);
+  // The one entry is the youngest's: who deletes that one hands it on to the next.
+  expect(await save.map.blocksBetween(volume.id, ids.at(-1) as number, LIVE, 0, 9)).toEqual([3]);
+  expect(await save.map.blocksBetween(volume.id, 0, ids.at(-1) as number, 0, 9)).toEqual([]);
+  for (const id of ids) expect(await read(volume.openSnapshot(id), 3)).toEqual(filled(1));
+});
+
+test('a snapshot is read through what younger ones saved, then from the image', async () => {
+  const { volume, cloneFaults } = await makeWorld();
+  await volume.device.write(filled(1, 4), 0);
+  const ids: number[] = [];
+  for (let block = 0; block < 3; block += 1) {
+    ids.push((await volume.createSnapshot()).id);
+    await volume.device.write(filled(10 + block), block * BLOCK);
+    await volume.device.flush();
+  }
+  const seen = (id: number) =>
+    Promise.all([0, 1, 2, 3].map(async (block) => (await read(volume.openSnapshot(id), block))[0]));
+  expect(await Promise.all(ids.map(seen))).toEqual([
+    [1, 1, 1, 1],
+    [10, 1, 1, 1],
+    [10, 11, 1, 1],
+  ]);
+  // What nobody saved comes from the image, and only that.
+  cloneFaults.unreadable(3 * BLOCK);
+  for (const id of ids) {
+    expect((await read(volume.openSnapshot(id), 2))[0]).toBe(1);
+    await expect(read(volume.openSnapshot(id), 3)).rejects.toMatchObject({ code: 'ERR_IO' });
+  }
+});
+
+test('what is saved already is known again after a reopening, from the block map alone', async () => {
+  const { save, volume, clone, saveFaults } = await makeWorld();
+  await volume.device.write(filled(1, 8), 0);
+  const { id } = await volume.createSnapshot();
+  await volume.device.write(filled(2, 4), 0);
+  await volume.close();
+  await save.close();
+  const again = await openSaveVolume(saveFaults.device);
+  const reopened = await openProductionVolume(again, volume.id, clone);
+  await reopened.device.write(filled(3, 8), 0);
+  await reopened.device.flush();
+  expect(reopened.copiedOutBlocks).toBe(4); // the other four were saved before
+  await again.checkpoint();
+  expect(again.map.byBlock.root.entries).toBe(8);
+  for (let block = 0; block < 8; block += 1) {
+    expect(await read(reopened.openSnapshot(id), block)).toEqual(filled(1));
+  }
+});
+
+test('snapshots queue in order of time, whichever are deleted, and after a reopening', async () => {
+  const { save, volume, clone, saveFaults } = await makeWorld();
+  const names = (of: { readonly snapshots: typeof volume.snapshots }) =>
+    of.snapshots.map(({ attributes }) => attributes.name);
+  const ids = new Map<string, number>();
+  for (const name of ['a', 'b', 'c', 'd'])
+    ids.set(name, (await volume.createSnapshot({ name })).id);
+  await volume.deleteSnapshot(ids.get('b') as number);
+  await volume.createSnapshot({ name: 'e' });
+  await volume.deleteSnapshot(ids.get('a') as number);
+  expect(names(volume)).toEqual(['c', 'd', 'e']);
+  await volume.close();
+  await save.close();
+  const again = await openSaveVolume(saveFaults.device);
+  const reopened = await openProductionVolume(again, volume.id, clone);
+  await reopened.createSnapshot({ name: 'b' });
+  expect(names(reopened)).toEqual(['c', 'd', 'e', 'b']);
+  const numbers = reopened.snapshots.map((each) => each.id);
+  expect([...numbers].sort((a, b) => a - b)).toEqual(numbers);
+});
+
+test.each([
+  ['oldest', 0],
+  ['middle', 1],
+  ['youngest', 2],
+])('deleting the %s of three gives back at once what it alone reads', async (_which, index) => {
+  const { save, volume } = await makeWorld();
+  await volume.device.write(filled(1, 20), 0);
+  const ids: number[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    ids.push((await volume.createSnapshot()).id);
+    await volume.device.write(filled(10 + round, 10), 0); // each snapshot has its own
+    await volume.device.flush();
+  }
+  await volume.device.write(filled(20, 10), 10 * BLOCK); // these all three read
+  await volume.device.flush();
+  const dataBytes = () => save.space().usedBytes - save.space().mapBytes;
+  const expected = [1, 10, 11];
+  await save.checkpoint();
+  const used = dataBytes();
+  await volume.deleteSnapshot(ids[index] as number);
+  await save.checkpoint();
+  expect(used - dataBytes()).toBe(10 * BLOCK);
+  for (const [each, id] of ids.entries()) {
+    if (each === index) continue;
+    expect(await read(volume.openSnapshot(id), 5)).toEqual(filled(expected[each] as number));
+    expect(await read(volume.openSnapshot(id), 15)).toEqual(filled(1));
+  }
+  for (const id of ids.filter((_, each) => each !== index)) await volume.deleteSnapshot(id);
+  await save.checkpoint();
+  expect(save.map.byBlock.root.entries).toBe(0);
+  expect(used - dataBytes()).toBe(40 * BLOCK);
 });
 
 test('zeros are recorded, not copied', async () => {
