@@ -17,6 +17,10 @@ import { openSource } from './restore-source.js';
 import { identity, isNameTaken } from './snapshot-operations.js';
 import type { RestoreInfo, RestoreRequest } from './work-types.js';
 
+/** A slow copy-back goes in small steps: one that waits for its turn when the daemon ends waits anew. */
+const STEPS_A_SECOND = 4;
+const STEP_BYTES_MAX = 2 << 20;
+
 type RunningRestore = ProductionVolume['restores'][number];
 
 /** See `Store.restore`. */
@@ -120,12 +124,16 @@ export function resumeCopyBack(
   const top = production.restores.at(-1);
   if (top === undefined || top.attributes.paused === true) return;
   const { bytesPerSecond } = top.attributes;
+  const isLimited = typeof bytesPerSecond === 'number';
   context.jobs.start({
     kind: 'restore',
     target: volumeName(volume),
-    ...(typeof bytesPerSecond === 'number' ? { bytesPerSecond } : {}),
+    ...(isLimited ? { bytesPerSecond } : {}),
     run: async (how) => {
       await production.copyBack({
+        ...(isLimited
+          ? { stepBytes: Math.min(STEP_BYTES_MAX, bytesPerSecond / STEPS_A_SECOND) }
+          : {}),
         signal: how.signal,
         pace: how.pace,
         onProgress: ({ doneBlocks, totalBlocks }) => how.onProgress(doneBlocks, totalBlocks),

@@ -150,6 +150,35 @@ test('it goes on by itself after a restart', async () => {
   await again.close();
 });
 
+// Steps of two mebibytes were waited for as a whole: a slow copy-back that was cut off before the first
+// had its turn, began to wait anew at every start, and never ended.
+test('a slow one gets on however often the daemon is stopped', async () => {
+  const { machine, store } = await started();
+  await store.close();
+  const never = (): Promise<void> => new Promise(() => {});
+  const first = await openStore('/store', { ...machine.process(), sleep: never });
+  await first.restore({ target: 'prod', from: 'prod@a', bytesPerSecond: BLOCK });
+  await first.close();
+  let starts = 0;
+  for (let isDone = false; !isDone; starts += 1) {
+    expect(starts).toBeLessThanOrEqual(BLOCKS);
+    const livesUntil = machine.nowMs + 1500;
+    const process = machine.process();
+    const sleep = (ms: number): Promise<void> => {
+      if (machine.nowMs + ms > livesUntil) return never();
+      machine.nowMs += ms;
+      return Promise.resolve();
+    };
+    const again = await openStore('/store', { ...process, sleep });
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    isDone = again.restores().length === 0;
+    await again.close();
+  }
+  const last = await openStore('/store', machine.process());
+  expect(await stateOf(last, 'prod')).toBe(10);
+  await last.close();
+});
+
 test('refused while clients are there, unless their sessions are ended', async () => {
   const { machine, store } = await started();
   await store.close();
