@@ -171,10 +171,15 @@ export class NbdClient {
         this.#wanted = resolve;
       });
     }
-    const all = this.#received.length === 1 ? this.#received[0] : Buffer.concat(this.#received);
-    this.#available = all.length - length;
-    this.#received = this.#available === 0 ? [] : [all.subarray(length)];
-    return all.subarray(0, length);
+    this.#available -= length;
+    const parts = [];
+    for (let missing = length; missing > 0; ) {
+      const first = this.#received.shift();
+      parts.push(first.subarray(0, missing));
+      if (first.length > missing) this.#received.unshift(first.subarray(missing));
+      missing -= Math.min(missing, first.length);
+    }
+    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
   }
 
   #wake() {
