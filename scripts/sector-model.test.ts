@@ -150,3 +150,21 @@ test('M4 a snapshot is one instant', () => {
   expect(snapshotFaults(content([0, first], [1, second]), before, 's')).toEqual([]);
   expect(snapshotFaults(content([1, second]), before, 's')[0]).toMatch(/two instants/);
 });
+
+test('M1 what another device was written since is accused all the same', () => {
+  const { history, device } = world();
+  const since = { lastId: history.lastId, recent: device.recent };
+  const other = history.begin('prod/b1', false);
+  const [sector] = parse(payload(other, 0, 1), 0, history);
+  expect(allow(sector, device.visible[0], 0, 'here', since)).toContain('write 1 of prod/b1');
+});
+
+test('sectors may be of another size', () => {
+  const history = new History();
+  const write = history.begin('prod', false);
+  const bytes = payload(write, 3, 2, 4096);
+  expect(bytes).toHaveLength(2 * 4096);
+  expect(parse(bytes, 3, history, 4096)).toEqual([{ write }, { write }]);
+  bytes[8191] ^= 1;
+  expect(parse(bytes, 3, history, 4096)[1].fault).toContain('torn');
+});

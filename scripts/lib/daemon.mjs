@@ -136,7 +136,11 @@ async function api(store, method, path, body) {
         let answer = '';
         for await (const part of response.setEncoding('utf8')) answer += part;
         if (response.statusCode < 400) resolve(JSON.parse(answer));
-        else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+        else {
+          const { statusCode } = response;
+          const told = `${method} ${path}: ${statusCode} ${answer}`;
+          reject(Object.assign(new Error(told), { statusCode }));
+        }
       } catch (error) {
         reject(error);
       }
@@ -159,6 +163,7 @@ export const control = {
   /** Any change: its path as in the server's README, its body. */
   ask: (store, verb, body) => api(store, 'POST', `/v1/${verb}`, body),
   createVolume: (store, name, size) => api(store, 'POST', '/v1/volumes/create', { name, size }),
+  /** Of a volume or of a branch. */
   createSnapshot(store, reference) {
     const [volume, name] = reference.split('@');
     return api(store, 'POST', '/v1/snapshots/create', { volume, name });
@@ -174,6 +179,8 @@ export const control = {
   /** `how`: `bytesPerSecond`. */
   restore: (store, target, from, how = {}) =>
     api(store, 'POST', '/v1/restore', { target, from, force: true, ...how }),
+  cancelRestore: (store, target) =>
+    api(store, 'POST', '/v1/restore/cancel', { target, force: true }),
   undo: (store) => api(store, 'POST', '/v1/undo', { force: true }),
   resumeRestore: (store, target, how = {}) =>
     api(store, 'POST', '/v1/restore/resume', { target, ...how }),

@@ -1,7 +1,7 @@
 /**
- * The reference model of the kill -9 harness: which write each 512-byte sector of a device may hold.
- * Every sector written names its write (unique id, sector, volume), so any read tells where it came
- * from. Time is a counter of events in the harness: a call's `invoke` is before the server can know
+ * The reference model of the kill harnesses: which write each sector of a device may hold. A sector is
+ * 512 bytes, or more where a harness says so. Every sector written names its write (unique id, sector,
+ * volume), so any read tells where it came from. Time is a counter of events in the harness: a call's `invoke` is before the server can know
  * of it, its `answer` after the server has answered, so the model never asks for more than is true.
  *
  *   M1  Visible: a sector reads as a write that no answered, later write has replaced.
@@ -90,10 +90,10 @@ export class DeviceModel {
     }
   }
 
-  /** After a crash: what was read is what there is; returns the faults. */
+  /** After a crash: what was read, of the first sectors, is what there is; returns the faults. */
   recovered(content) {
     const faults = [];
-    for (let s = 0; s < this.sectors; s++) {
+    for (let s = 0; s < content.length; s++) {
       const fault = allow(content[s], this.surviving[s], s, `${this.name} after the crash`);
       if (fault !== undefined) faults.push(fault);
       this.visible[s] = [content[s].write ?? NOTHING];
@@ -110,8 +110,8 @@ function without(list, write) {
 }
 
 /**
- * Why a sector may not read so; undefined when it may. With `since`, writes that were sent after it
- * are allowed too, zeros among them, which do not say their id.
+ * Why a sector may not read so; undefined when it may. With `since`, writes to the device that were
+ * sent after it are allowed too, zeros among them, which do not say their id.
  * @param {Sector} sector
  * @param {readonly Write[]} candidates
  * @param {number} index
@@ -121,14 +121,10 @@ function without(list, write) {
 export function allow(sector, candidates, index, where, since) {
   if (sector.fault !== undefined) return `${where}: sector ${index}: ${sector.fault}`;
   const { write } = sector;
-  if (write === undefined) {
-    if (candidates.some(({ zero }) => zero)) return undefined;
-    const isNewZero = (each) =>
-      each.write.zero && each.write.id > since.lastId && covers(each, index);
-    if (since?.recent.some(isNewZero)) return undefined;
-  } else if (candidates.includes(write) || write.id > (since?.lastId ?? Infinity)) {
-    return undefined;
-  }
+  const isIt = (other) => (write === undefined ? other.zero : other === write);
+  if (candidates.some(isIt)) return undefined;
+  const isNew = (each) => isIt(each.write) && each.write.id > since.lastId && covers(each, index);
+  if (since?.recent.some(isNew)) return undefined;
   const holds = write === undefined ? 'zeros' : `write ${write.id} of ${write.device}`;
   const may = candidates.map(({ id, zero }) => (zero ? `zeros (${id})` : id)).join(', ');
   return `${where}: sector ${index} holds ${holds}; it may hold ${may}`;
@@ -173,25 +169,27 @@ const covers = ({ first, count }, sector) => sector >= first && sector < first +
 
 /** @typedef {{ write?: Write, fault?: string }} Sector */
 
-/** The bytes of a write to `count` sectors from `first`. */
-export function payload(write, first, count) {
-  const bytes = Buffer.alloc(count * SECTOR);
+/** The bytes of a write to `count` sectors of `size` bytes from `first`. */
+export function payload(write, first, count, size = SECTOR) {
+  const bytes = Buffer.alloc(count * size);
   if (write.zero) return bytes;
-  for (let i = 0; i < count; i++)
-    fill(bytes.subarray(i * SECTOR, (i + 1) * SECTOR), write, first + i);
+  for (let i = 0; i < count; i++) fill(bytes.subarray(i * size, (i + 1) * size), write, first + i);
   return bytes;
 }
 
+const MAGIC = Buffer.from('PALK').readInt32LE();
+
 /** A sector: magic, id, sector number, the volume's name hashed, then words that follow from these. */
 function fill(sector, write, index) {
-  sector.write('PALK', 0, 'latin1');
-  sector.writeUInt32LE(write.id, 4);
-  sector.writeUInt32LE(index, 8);
-  sector.writeUInt32LE(hash(write.device), 12);
+  const words = new Int32Array(sector.buffer, sector.byteOffset, sector.length / 4);
+  words[0] = MAGIC;
+  words[1] = write.id;
+  words[2] = index;
+  words[3] = hash(write.device);
   let word = Math.imul(write.id, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca77);
-  for (let at = 16; at < SECTOR; at += 4) {
+  for (let at = 4; at < words.length; at += 1) {
     word = (Math.imul(word, 1664525) + 1013904223) | 0;
-    sector.writeInt32LE(word, at);
+    words[at] = word;
   }
 }
 
@@ -201,21 +199,21 @@ function hash(text) {
   return h >>> 0;
 }
 
-const ZEROS = Buffer.alloc(SECTOR);
-const expected = Buffer.alloc(SECTOR);
-
 /**
  * Reads sectors back: which write each holds, or what is wrong with it.
  * @param {Buffer} bytes
  * @param {number} first
  * @param {History} history
+ * @param {number} [size] Bytes of a sector.
  * @returns {Sector[]}
  */
-export function parse(bytes, first, history) {
+export function parse(bytes, first, history, size = SECTOR) {
+  const zeros = Buffer.alloc(size);
+  const expected = Buffer.alloc(size);
   const sectors = [];
-  for (let i = 0; i * SECTOR < bytes.length; i++) {
-    const sector = bytes.subarray(i * SECTOR, (i + 1) * SECTOR);
-    if (sector.equals(ZEROS)) {
+  for (let i = 0; i * size < bytes.length; i++) {
+    const sector = bytes.subarray(i * size, (i + 1) * size);
+    if (sector.equals(zeros)) {
       sectors.push({});
       continue;
     }
