@@ -77,10 +77,13 @@ function pick() {
 function planCommand(busy) {
   const { known } = model;
   const branches = [...model.devices.keys()].filter((name) => name !== PRODUCTION);
+  const free = freeSnapshots(model);
   const roll = rng.below(100);
   if (roll < 30 && model.snapshots.size < SNAPSHOTS_MAX) {
     return createSnapshot(model, rng.pick([PRODUCTION, PRODUCTION, ...branches]));
   }
+  // Restores and refreshes bring snapshots too, and more of them than anybody takes.
+  if (roll < 30 && free.length > 0) return deleteSnapshot(model, rng.pick(free));
   if (roll < 45 && known.length > 0 && branches.length < BRANCHES_MAX) {
     return createBranch(model, rng.pick(known));
   }
@@ -92,7 +95,6 @@ function planCommand(busy) {
   if (roll < 85 && branches.length > 1 && idle.length > 0) {
     return deleteBranch(model, rng.pick(idle));
   }
-  const free = freeSnapshots(model);
   if (free.length > 0 && model.snapshots.size > 1) return deleteSnapshot(model, rng.pick(free));
   return idle.length > 0 ? deleteBranch(model, rng.pick(idle)) : createSnapshot(model);
 }
