@@ -5,18 +5,28 @@
  * a branch of it mounts (its journal is replayed on the branch), passes fsck and takes writes that
  * production never sees; a snapshot of a frozen file system mounts read-only as it is. Method: copy a
  * tree, sync, take a snapshot while more is being copied, freeze, take another, delete the tree; then
- * mount a branch of the first snapshot and the second snapshot itself and compare file by file.
+ * mount a branch of the first snapshot and the second snapshot itself and compare file by file. Then
+ * the snapshots of a mounted volume are shown within it, by pal snapshot mount.
  *
  * Needs root, loop devices and FUSE. Without them it skips loudly; with --require that is a failure.
  * Every mount, loop device and process made here is undone, whatever happens.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { assertBuilt, control, nbdUri, pal, ROOT, startDaemon } from './lib/daemon.mjs';
+import { assertBuilt, control, nbdUri, PAL, pal, ROOT, startDaemon } from './lib/daemon.mjs';
 import { Checks, missingTools, same, tool, Undo } from './lib/steps.mjs';
 
 const { values } = parseArgs({
@@ -172,6 +182,66 @@ async function story(context, { name: type, size, mkfs, fsck, readOnly }) {
   return 'snapshot in mid-write, branch mounted and written, fsck clean, snapshot unchanged';
 }
 
+/** Until `look` says so. */
+async function until(what, look) {
+  for (let tries = 0; !look(); tries++) {
+    if (tries > 400) throw new Error(`${what}: not after 20 s`);
+    await sleep(50);
+  }
+}
+
+/** Snapshots are seen as directories from within production, as they come and go, and cannot be written. */
+async function snapshotsWithin(context) {
+  const { store, undo } = context;
+  const volume = 'vol-within';
+  await control.createVolume(store, volume, 64 * MIB);
+  const prod = await loopDevice(context, volume);
+  await tool('mkfs.ext4', '-q', '-F', prod.device);
+  const live = await mounted(context, 'ext4', prod.device);
+  const note = join(live.folder, 'note');
+  const view = join(live.folder, '.snapshots');
+  const within = (name) => join(view, name, 'note');
+  const take = async (text, name) => {
+    writeFileSync(note, text);
+    await tool('fsfreeze', '--freeze', live.folder);
+    const thaw = undo.push('freeze', () => tool('fsfreeze', '--unfreeze', live.folder));
+    await control.createSnapshot(store, `${volume}@${name}`);
+    await thaw();
+  };
+  await take('first', 'one');
+  const shown = spawn(
+    process.execPath,
+    [PAL, 'snapshot', 'mount', volume, view, '--store', store],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  let said = '';
+  shown.stderr.on('data', (bytes) => {
+    said += bytes;
+  });
+  const ended = new Promise((resolve) => shown.once('exit', resolve));
+  const stop = undo.push('pal snapshot mount', async () => {
+    shown.kill('SIGINT');
+    same(await ended, 0, `exit code of pal snapshot mount, which said:\n${said}\n`);
+  });
+  await until(`snapshot one within production (${said})`, () => existsSync(within('one')));
+  await take('second', 'two');
+  await until('a new snapshot within production', () => existsSync(within('two')));
+  writeFileSync(note, 'third');
+  same(readFileSync(within('one'), 'utf8'), 'first', 'the note in snapshot one');
+  same(readFileSync(within('two'), 'utf8'), 'second', 'the note in snapshot two');
+  const written = await tool('touch', within('two')).catch((error) => String(error));
+  if (!/Read-only file system/.test(written)) throw new Error(`written to a snapshot: ${written}`);
+  await pal(store, 'snapshot', 'delete', `${volume}@one`, '--yes', '--force');
+  await until('a deleted snapshot gone', () => !existsSync(join(view, 'one')));
+  await stop();
+  same(readdirSync(view).length, 0, 'what is left in the directory');
+  await live.close();
+  await prod.close();
+  return 'snapshots appear below the mount of production, read-only, and go when they are deleted';
+}
+
 const reason = await obstacle();
 if (reason !== undefined) {
   console.log(`SKIPPED realfs: ${reason}`);
@@ -190,6 +260,9 @@ try {
   for (const each of FILE_SYSTEMS) {
     await checks.check(each.name, () => story({ undo, work, store }, each));
     if (checks.failed > 0) break; // its mounts are undone below, not before the next
+  }
+  if (checks.failed === 0 && (values.only === undefined || values.only === 'within')) {
+    await checks.check('within', () => snapshotsWithin({ undo, work, store }));
   }
 } finally {
   await undo.all();

@@ -78,7 +78,7 @@ export async function refreshBranch(
   const kept = keptName(name, now, (candidate) => isNameTaken(found, candidate));
   const isKept = request.keep !== false;
   const by = request.by ?? context.by;
-  await makeUnused(context, [found.reference], request.force === true);
+  await makeUnused(context, [found.reference], request);
   const keptReference = snapshotReference(found.reference, kept);
   const keep = { name: kept, createdAt: now, identity: identity(context) };
   const { settled } = await engine.refreshBranch(

@@ -59,10 +59,12 @@ export function listed(items: readonly string[]): string {
 export async function makeUnused(
   context: StoreContext,
   references: readonly string[],
-  force: boolean,
+  { force, dryRun }: { readonly force?: boolean; readonly dryRun?: boolean },
 ): Promise<void> {
-  if (force)
+  if (force === true) {
+    if (dryRun === true) return;
     for (const reference of references) await context.shared.end(reference, context.endClients);
+  }
   assertUnused(context, references, '; or end their sessions: --force');
 }
 

@@ -11,7 +11,7 @@ import { StorageError } from '@palimpsest/block-device';
 import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import { deleteBranches, deleteBranchSnapshot } from '@palimpsest/rw-snapshot';
 import { type FoundSnapshot, findBranch, findSnapshot, findVolume } from './catalog.js';
-import { assertUnused, listed, makeUnused, type StoreContext } from './context.js';
+import { listed, makeUnused, type StoreContext } from './context.js';
 import { type Dependant, dependantsOf } from './dependants.js';
 import { recordOperation } from './operation-log.js';
 import {
@@ -39,11 +39,8 @@ export async function deleteSnapshot(
   const dependants = dependantsOf(context, snapshot.id);
   assertFree(reference, dependants, options, `pal snapshot delete ${reference} --hide`);
   const removal = { removed: [reference], dryRun: options.dryRun === true };
-  if (removal.dryRun) {
-    assertUnused(context, [reference]);
-    return { ...removal, ...hiddenBehind(dependants) };
-  }
-  await makeUnused(context, [reference], options.force === true);
+  await makeUnused(context, [reference], options);
+  if (removal.dryRun) return { ...removal, ...hiddenBehind(dependants) };
   const thing: RemovedThing = { ...found };
   return remove(context, thing, reference, dependants, options, removal);
 }
@@ -78,11 +75,8 @@ export async function deleteBranch(
   assertFree(reference, dependants, options, `pal branch delete ${reference} --hide`);
   const all = [...snapshots.map((each) => each.reference), reference];
   const removal = { removed: all, dryRun: options.dryRun === true };
-  if (removal.dryRun) {
-    assertUnused(context, all);
-    return { ...removal, ...hiddenBehind(dependants) };
-  }
-  await makeUnused(context, all, options.force === true);
+  await makeUnused(context, all, options);
+  if (removal.dryRun) return { ...removal, ...hiddenBehind(dependants) };
   const thing: RemovedThing = { kind: 'branch', volume: found.volume, branch };
   return remove(context, thing, reference, dependants, options, removal);
 }
@@ -97,11 +91,8 @@ export async function deleteVolume(
   const dependants = dependantsOfVolume(context, volume);
   assertFree(name, dependants, options, `pal volume delete ${name} --hide`);
   const removal = { removed: [name], dryRun: options.dryRun === true };
-  if (removal.dryRun) {
-    assertUnused(context, [name]);
-    return { ...removal, ...hiddenBehind(dependants) };
-  }
-  await makeUnused(context, [name], options.force === true);
+  await makeUnused(context, [name], options);
+  if (removal.dryRun) return { ...removal, ...hiddenBehind(dependants) };
   const thing: RemovedThing = { kind: 'volume', volume };
   return remove(context, thing, name, dependants, options, removal);
 }

@@ -40,7 +40,7 @@ export async function restore(
     );
   }
   assertRate(request.bytesPerSecond);
-  await makeUnused(context, [target.reference], request.force === true);
+  await makeUnused(context, [target.reference], request);
   await context.jobs.pause('restore', target.reference).catch(() => undefined);
   const { production } = await context.attached.attach(target.volume);
   const now = environment.now();

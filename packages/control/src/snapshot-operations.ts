@@ -95,7 +95,7 @@ export async function refreshSnapshot(
       `${found.reference} is needed by ${listed(dependants)}; keep what it was: leave --drop out`,
     );
   }
-  await makeUnused(context, [found.reference], options.force === true);
+  await makeUnused(context, [found.reference], options);
   const before = snapshotAttributes(found.snapshot);
   const target = targetOf(found);
   const kept = keptName(before.name, now, (name) => isNameTaken(target, name));

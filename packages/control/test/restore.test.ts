@@ -200,6 +200,25 @@ test('refused while clients are there, unless their sessions are ended', async (
   await again.close();
 });
 
+test('a plan to delete what clients have open refuses as the deletion would', async () => {
+  const { machine, store } = await started();
+  await store.close();
+  const shares: { release(): Promise<void> }[] = [];
+  await using again = await openStore('/store', machine.process(), {
+    endClients: async () => void (await Promise.all(shares.map((share) => share.release()))),
+  });
+  shares.push(await again.openExport('prod@b'));
+  for (const dryRun of [true, false]) {
+    const { message } = await refusal(() => again.deleteSnapshot('prod@b', { dryRun }));
+    expect(message).toContain('--force');
+  }
+  const plan = await again.deleteSnapshot('prod@b', { dryRun: true, force: true });
+  expect(plan).toMatchObject({ removed: ['prod@b'], dryRun: true });
+  expect((await refusal(() => again.deleteSnapshot('prod@b'))).code).toBe('ERR_IN_USE');
+  await again.deleteSnapshot('prod@b', { force: true });
+  expect(again.listSnapshots().map((each) => each.reference)).toEqual(['prod@a']);
+});
+
 test('a branch is restored in one commit; another volume is refused', async () => {
   const { store } = await started();
   await store.createSnapshot({ volume: 'prod/dev', name: 'good' });

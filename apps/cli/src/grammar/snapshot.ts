@@ -2,6 +2,7 @@
 import { type AddNoun, collected, deleting, described, does, listing, replacing } from './words.js';
 
 const load = () => import('../commands/snapshot.js');
+const loadMount = () => import('../commands/mount.js');
 const loadEdits = () => import('../commands/edit.js');
 
 /** pal snapshot ... */
@@ -39,6 +40,18 @@ export const addSnapshot: AddNoun = (program, run) => {
       .option('--drop', 'do not keep what it was'),
     run,
     async (context, reference: string) => (await load()).refreshSnapshot(context, reference),
+  );
+  does(
+    snapshot
+      .command('mount <target> <directory>')
+      .description(
+        'show the snapshots of a volume or branch as directories, until Ctrl-C: such as .snapshots ' +
+          'of the file system on it (Linux, root, libnbd-bin; a daemon must serve the store)',
+      )
+      .option('--images', 'show each as a directory with its disk.img; this needs no root'),
+    run,
+    async (context, target: string, directory: string) =>
+      (await loadMount()).mountSnapshots(context, target, directory),
   );
   does(
     snapshot
