@@ -20,7 +20,8 @@ import { Failure } from './tally.js';
 
 const TINY: Geometry = {
   ...{ blockSize: 512, volumes: 1, volumeBlocks: 3, saveBytes: 2 * 4096 + 16_384 + 200 * 512 },
-  ...{ dirtyBytes: 64 * 512, cacheBytes: 64 * 512, full: false, jittered: false, failing: false },
+  ...{ dirtyBytes: 64 * 512, cacheBytes: 64 * 512, full: false, frontFirst: true },
+  ...{ jittered: false, failing: false },
 };
 const CASE: Case = {
   ...{ seed: 0, geometry: TINY, operations: [], afterFailure: [], stallChance: 0, closes: false },

@@ -1,7 +1,8 @@
 /**
  * Geometry: the shape of the store that a seed tortures. Everything is tiny, so that edges are
  * everywhere: a journal that is full after some ten commits, volumes of 32 blocks, map pages of a
- * dozen entries, and for some seeds a save volume that is soon full.
+ * dozen entries, and for some seeds a save volume that is soon full, or one that hands out what was
+ * given back before anything else.
  */
 import type { Random } from '@palimpsest/block-device/testing';
 
@@ -17,6 +18,11 @@ export interface Geometry {
   readonly cacheBytes: number;
   /** True when the save volume is meant to run full; else it grows when it has to. */
   readonly full: boolean;
+  /**
+   * True when free blocks are handed out from the front. The store goes round its free space, and may
+   * get away with giving back too early what nobody asks for in time; here the next one to ask gets it.
+   */
+  readonly frontFirst: boolean;
   /** True when calls take random turns. */
   readonly jittered: boolean;
   /** True when the history ends with a flush that fails. */
@@ -32,9 +38,9 @@ const METADATA = 2 * 4096 + JOURNAL_BYTES;
 /** The same with `blocks` small blocks to save to, and no disk that fails. */
 export function fullOf(geometry: Geometry, blocks: number): Geometry {
   const blockSize = 512;
-  const { volumes, volumeBlocks, jittered } = geometry;
+  const { volumes, volumeBlocks, jittered, frontFirst } = geometry;
   return {
-    ...{ blockSize, volumes, volumeBlocks, jittered, full: true, failing: false },
+    ...{ blockSize, volumes, volumeBlocks, jittered, frontFirst, full: true, failing: false },
     saveBytes: METADATA + blocks * blockSize,
     dirtyBytes: (geometry.dirtyBytes / geometry.blockSize) * blockSize,
     cacheBytes: (geometry.cacheBytes / geometry.blockSize) * blockSize,
@@ -56,5 +62,6 @@ export function drawGeometry(random: Random): Geometry {
     full,
     jittered: random.chance(0.3),
     failing: random.chance(0.2),
+    frontFirst: random.chance(0.4), // drawn last: what seeds stood for before is the same
   };
 }

@@ -78,6 +78,7 @@ export class Session {
     const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
     const limits = { cacheBytes, dirtyBytes, ...growth, ...hooks };
     const save = await openSaveVolume(open(SAVE_DISK), limits);
+    if (geometry.frontFirst) handOutFromTheFront(save);
     const session = new Session(world, geometry, save, disks);
     for (const { id, attributes } of listProductionVolumes(save)) {
       const name = nameOf(attributes);
@@ -289,6 +290,15 @@ async function readAll(device: BlockDevice): Promise<Int32Array> {
   if (garbage < 0) return ids;
   const head = Buffer.from(bytes.buffer, garbage * SECTOR, 16).toString('hex');
   throw new Violation(`sector ${garbage} holds what nobody wrote there: ${head}...`);
+}
+
+/** Has every free block handed out as soon as it can be: the first one always. */
+function handOutFromTheFront({ allocator }: SaveVolume): void {
+  const allocate = allocator.allocate.bind(allocator);
+  allocator.allocate = (count) => {
+    allocator.rewind();
+    return allocate(count);
+  };
 }
 
 function nameOf(attributes: Attributes): string {
