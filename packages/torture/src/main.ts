@@ -41,6 +41,7 @@ const { values } = parseArgs({
     /** A worker: its share as JSON. */
     share: { type: 'string' },
     quiet: { type: 'boolean', default: false },
+    'shrink-seconds': { type: 'string', default: '60' },
   },
 });
 
@@ -93,6 +94,7 @@ async function runAll(): Promise<void> {
       sequencesEvery: Number(values['sequences-every']),
     };
     const args = ['--share', JSON.stringify(share), '--seconds', values.seconds];
+    args.push('--shrink-seconds', values['shrink-seconds']);
     if (values.quiet) args.push('--quiet');
     const child = fork(process.argv[1] as string, args, { serialization: 'advanced' });
     all.push(child);
@@ -176,7 +178,7 @@ try {
   running = undefined;
   process.exitCode = 1;
   if (!(error instanceof WorkerFailed)) {
-    const until = seconds() + 60;
+    const until = seconds() + Number(values['shrink-seconds']);
     await reportFailure(error, {
       hasTime: () => seconds() < until,
       shrinks: !values.quiet,

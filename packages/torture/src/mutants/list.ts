@@ -247,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'packages/block-device/src/checked.ts',
     find: '    this.#failed = true;',
     replace: '',
-    check: { kind: 'test', folder: 'packages/block-device' },
+    check: { kind: 'test', folder: 'packages/block-device', filter: 'checked' },
   },
   {
     name: 'failed-sync-tried-again',
