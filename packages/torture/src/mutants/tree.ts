@@ -11,12 +11,15 @@ import type { Mutant } from './list.js';
 /** The sources themselves. */
 export const ROOT: string = fileURLToPath(new URL('../../../..', import.meta.url));
 
-const SETTINGS = ['package.json', 'pnpm-workspace.yaml', 'vitest.shared.ts', 'tsconfig.base.json'];
-
 /** Copies the tree; tells where to. */
 export function copyTree(): string {
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'palimpsest-mutants-'));
-  for (const file of SETTINGS) fs.copyFileSync(path.join(ROOT, file), path.join(copy, file));
+  // Settings, all of them: whatever a package's own refer to is there. What git keeps is none.
+  for (const entry of fs.readdirSync(ROOT, { withFileTypes: true })) {
+    const { name } = entry;
+    if (entry.isFile() && !name.startsWith('.'))
+      fs.copyFileSync(path.join(ROOT, name), path.join(copy, name));
+  }
   fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
   fs.cpSync(path.join(ROOT, 'packages'), path.join(copy, 'packages'), {
     recursive: true,
