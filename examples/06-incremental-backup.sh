@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Incremental backup of a file system in use: a full export and two of what changed since, imported into
-# another store, where every snapshot has the sha256 of the original. The receiving daemon is killed in the
-# midst of the first import, which then goes on where it was. No root; exits non-zero at the first mismatch.
+# another store, where every snapshot has the sha256 of the original. What changed is also asked for as NBD
+# clients ask, as a dirty bitmap. The receiving daemon is killed in the midst of the first import, which then
+# goes on where it was. No root; exits non-zero at the first mismatch.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 export PATH=$PATH:/usr/sbin:/sbin
@@ -49,7 +50,10 @@ for step in 'one two' 'two three'; do
   read -r from to <<<"$step"
   traffic "${#to}"
   pal snapshot create "prod@$to" --store "$here"
-  pal diff "prod@$from" "prod@$to" --store "$here" >/dev/null
+  changed=$(pal diff "prod@$from" "prod@$to" --store "$here" | awk '{ sum += $2 } END { print sum }')
+  dirty=$(nbdinfo --map="qemu:dirty-bitmap:prod@$from" "$(uri "$here" "prod@$to")" | awk '$3 == 1 { sum += $2 } END { print sum }')
+  [[ $changed -gt 0 && $changed == "$dirty" ]] || fail "pal diff says $changed bytes, the dirty bitmap $dirty"
+  ok "$changed bytes may differ, and any NBD client is told the same as a dirty bitmap"
   pal export "prod@$to" --from "prod@$from" --store "$here" | tee >(wc -c >"$work/bytes") | pal import --to copy --store "$there"
   ok "$(cat "$work/bytes") bytes instead of $(stat -c %s "$work/one.pals")"
   same "$to"
