@@ -36,7 +36,7 @@ const { values } = parseArgs({
     recovery: { type: 'string', default: '40000' },
     operations: { type: 'string', default: '2000000' },
     'sequences-every': { type: 'string', default: '1' },
-    seconds: { type: 'string', default: '1300' },
+    seconds: { type: 'string', default: '2300' },
     workers: { type: 'string', default: String(Math.min(2, os.availableParallelism())) },
     /** A worker: its share as JSON. */
     share: { type: 'string' },
