@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['{src,test}/**/*.test.ts'],
+    // Nothing of ours is kept in a module, so the files of a package can share a process.
+    isolate: false,
     setupFiles: [new URL('vitest.setup.ts', import.meta.url).pathname],
     testTimeout: 60_000,
     hookTimeout: 60_000,

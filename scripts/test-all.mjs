@@ -24,7 +24,7 @@ const WATCHDOG_S = 600;
 
 const STEPS = [
   { name: 'build', command: ['turbo', 'run', 'build', '--output-logs=errors-only'], vital: true },
-  { name: 'types', command: ['turbo', 'run', 'typecheck', '--output-logs=errors-only'] },
+  { name: 'types', command: ['tsc', '-p', 'tsconfig.check.json'] },
   { name: 'lint', command: ['biome', 'check', '.'] },
   { name: 'layers', command: ['node', 'scripts/layers.mjs'] },
   { name: 'unused', command: ['knip', '--no-config-hints', '--no-progress'] },
