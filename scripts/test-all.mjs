@@ -19,7 +19,7 @@ const { values } = parseArgs({
 const scratch = mkdtempSync(join(tmpdir(), 'palimpsest-test-'));
 const vitestReport = join(scratch, 'vitest.json');
 
-/** Seconds after which a step counts as hung; the whole run is meant to take two minutes. */
+/** Seconds after which a step counts as hung; the whole run takes some three minutes on two processors. */
 const WATCHDOG_S = 600;
 
 const STEPS = [

@@ -7,7 +7,7 @@ import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Ended, PROGRAM, present, type Running, run, start } from './built.js';
+import { type Ended, PATIENCE_MS, PROGRAM, present, type Running, run, start } from './built.js';
 import { scratch } from './fake-terminal.js';
 
 const built = present(PROGRAM);
@@ -220,6 +220,7 @@ describe.runIf(built)('the daemon', () => {
         execFileSync('umount', ['-l', disk]);
       }
     },
+    2 * PATIENCE_MS,
   );
 
   test('a command that is not understood says so, with exit code 2', async () => {
