@@ -177,6 +177,37 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     expect(await tried('ls', 'nope')).toMatchObject({ code: 2 });
   });
 
+  test('the tree shows what is hidden, and branches that stand on what they were', async () => {
+    const { pal } = await start(mode);
+    const drawn = async () =>
+      (await pal('ls')).out
+        .replaceAll(/ {2}\d{4}-\d\d-\d\d [\d:]+Z/g, '')
+        .replaceAll(/\d{8}-\d{6}(-\d)?/g, 'T');
+    await pal('snapshot', 'create', 'prod@two');
+    await pal('snapshot', 'delete', 'prod@one', '--hide', '--yes');
+    expect(await drawn()).toBe(
+      [
+        'prod  1 MiB',
+        '├─ prod@two',
+        '└─ prod@one  deleted, hidden until what stands on it goes',
+        '   └─ prod/dev  branch',
+        '',
+      ].join('\n'),
+    );
+    await pal('branch', 'refresh', 'prod/dev', '--from', 'prod@two', '--yes');
+    await pal('undo', '--yes');
+    expect(await drawn()).toBe(
+      [
+        'prod  1 MiB',
+        '├─ prod@two',
+        '└─ prod/dev  branch of prod/dev@dev-before-T',
+        '   ├─ prod/dev@dev-before-T',
+        '   └─ prod/dev@dev-before-T',
+        '',
+      ].join('\n'),
+    );
+  });
+
   test('a flatten runs behind the daemon, or here to its end; then the branch stands alone', async () => {
     const { pal } = await start(mode);
     const flattened = await pal('branch', 'flatten', 'prod/dev', '--wait');
