@@ -194,8 +194,15 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
         '',
       ].join('\n'),
     );
+    const deleted = { reference: 'prod@one', kind: 'snapshot', hiddenBehind: ['prod/dev'] };
+    expect(json(await pal('ls', '--deleted', '--json'))).toMatchObject({ items: [deleted] });
+    expect((await pal('ls', '--deleted')).out).toMatch(/^prod@one +snapshot .* prod\/dev$/m);
     await pal('branch', 'refresh', 'prod/dev', '--from', 'prod@two', '--yes');
     await pal('undo', '--yes');
+    // Now what the branch was keeps it.
+    expect(json(await pal('ls', '--deleted', '--json'))).toMatchObject({
+      items: [{ ...deleted, hiddenBehind: [expect.stringMatching(/^prod\/dev@dev-before-/)] }],
+    });
     expect(await drawn()).toBe(
       [
         'prod  1 MiB',

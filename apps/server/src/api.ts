@@ -69,6 +69,7 @@ export function createApi(options: ApiOptions): Hono {
     const { volume } = checkedQuery(context, listQuery);
     return context.json({ items: store.listBranches(volume) });
   });
+  app.get('/v1/deleted', (context) => context.json({ items: store.deleted() }));
   app.get('/v1/restores', (context) => context.json({ items: store.restores() }));
   app.get('/v1/jobs', (context) => context.json({ items: store.jobs() }));
   app.get('/v1/log', (context) => {

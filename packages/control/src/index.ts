@@ -34,6 +34,7 @@ export type {
   CreateBranchRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
+  DeletedInfo,
   EditRequest,
   ExportInfo,
   HoldInfo,

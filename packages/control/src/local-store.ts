@@ -10,6 +10,7 @@ import { createAttachedVolumes, imagePath, releaseImage } from './attached-volum
 import * as branches from './branch-operations.js';
 import { find, findBranch, findVolume } from './catalog.js';
 import type { StoreContext } from './context.js';
+import { deletedInfos } from './deleted.js';
 import * as edits from './edit-operations.js';
 import type { ControlEnvironment, StoreLock } from './environment.js';
 import { createEvents } from './events.js';
@@ -186,6 +187,7 @@ export async function createLocalStore(
       const { reference } = findBranch(index, target);
       return all.filter((each) => each.reference.startsWith(`${reference}@`));
     },
+    deleted: () => deletedInfos(context),
     deleteSnapshot: (reference, how = {}) =>
       change(() => removal.deleteSnapshot(context, reference, how)),
     createGroupSnapshot: (request) => spend(() => snapshots.createGroupSnapshot(context, request)),

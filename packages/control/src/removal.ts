@@ -10,6 +10,7 @@
 import { StorageError } from '@palimpsest/block-device';
 import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import { deleteBranches, deleteBranchSnapshot } from '@palimpsest/rw-snapshot';
+import type { Attributes } from '@palimpsest/save-volume';
 import { type FoundSnapshot, findBranch, findSnapshot, findVolume } from './catalog.js';
 import { listed, makeUnused, type StoreContext } from './context.js';
 import { type Dependant, dependantsOf } from './dependants.js';
@@ -186,23 +187,31 @@ export async function purge(
 
 /** Whether something stands on it (D2). */
 export function hasDependants(context: StoreContext, thing: RemovedThing): boolean {
-  if (thing.kind === 'snapshot') return dependantsOf(context, thing.snapshot.id).length > 0;
-  const { volumes, branches } = context.index.everything();
-  if (thing.kind === 'branch') {
-    const { id } = thing.branch;
-    const { snapshots = [] } = branches.find((each) => each.id === id) ?? {};
-    return snapshots.some((snapshot) => dependantsOf(context, snapshot.id, id).length > 0);
-  }
-  const volume = volumes.find(({ id }) => id === thing.volume.id);
-  return (
-    (volume?.snapshots.length ?? 0) > 0 || branches.some((each) => each.volume === thing.volume.id)
-  );
+  return dependantsOn(context, thing).length > 0;
+}
+
+/** What stands on it. */
+export function dependantsOn(context: StoreContext, thing: RemovedThing): readonly Dependant[] {
+  if (thing.kind === 'snapshot') return dependantsOf(context, thing.snapshot.id);
+  if (thing.kind === 'volume') return dependantsOfVolume(context, thing.volume);
+  const { id } = thing.branch;
+  const { snapshots = [] } =
+    context.index.everything().branches.find((each) => each.id === id) ?? {};
+  return snapshots.flatMap((snapshot) => dependantsOf(context, snapshot.id, id));
+}
+
+/** The engine's record behind something that was deleted. */
+export function objectRecord(thing: RemovedThing): {
+  readonly id: number;
+  readonly attributes: Attributes;
+} {
+  if (thing.kind === 'snapshot') return thing.snapshot;
+  return thing.kind === 'branch' ? thing.branch : thing.volume;
 }
 
 /** The engine's object behind something that was deleted. */
 export function objectOf(thing: RemovedThing): number {
-  if (thing.kind === 'snapshot') return thing.snapshot.id;
-  return thing.kind === 'branch' ? thing.branch.id : thing.volume.id;
+  return objectRecord(thing).id;
 }
 
 /** D3. @throws {StorageError} ERR_IN_USE. */

@@ -146,6 +146,20 @@ export interface Removal {
   readonly hiddenBehind?: readonly string[];
 }
 
+/** Something that was deleted and is still there. */
+export interface DeletedInfo {
+  readonly reference: string;
+  readonly kind: 'volume' | 'snapshot' | 'branch';
+  /** RFC 3339. */
+  readonly deletedAt: string;
+  /** Who deleted it. */
+  readonly by: string;
+  /** RFC 3339: until then `undo` brings it back, unless its space is needed; not while it goes. */
+  readonly recoverableUntil?: string;
+  /** What it waits for, hidden, before it goes. */
+  readonly hiddenBehind?: readonly string[];
+}
+
 /** How to remove. */
 export interface RemovalOptions extends Attribution {
   /** Skip the grace period: it cannot be had back. @default false */

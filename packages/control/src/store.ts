@@ -26,6 +26,7 @@ import type {
   CreateBranchRequest,
   CreateSnapshotRequest,
   CreateVolumeRequest,
+  DeletedInfo,
   EditRequest,
   ExportInfo,
   OpenExport,
@@ -102,6 +103,8 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
   ): Promise<RefreshedSnapshot>;
   /** Of one volume or branch, or all; oldest first. @throws {StorageError} ERR_NOT_FOUND. */
   listSnapshots(target?: string): readonly SnapshotInfo[];
+  /** What was deleted and is not gone yet, in the order of deletion. */
+  deleted(): readonly DeletedInfo[];
   /**
    * Keeps a snapshot from being deleted until `unhold`, by whomever.
    * @throws {StorageError} ERR_NOT_FOUND; ERR_INVALID; ERR_EXISTS when it has that hold.

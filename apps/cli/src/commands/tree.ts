@@ -1,8 +1,8 @@
 /** pal ls: everything as it stands on each other: volume, its snapshots, branches of these, and so on. */
-import type { BranchInfo, SnapshotInfo, VolumeInfo } from '@palimpsest/control';
+import type { BranchInfo, DeletedInfo, SnapshotInfo, VolumeInfo } from '@palimpsest/control';
 import { formatSize } from '@palimpsest/control/grammar';
 import { type CommandContext, UsageError, withStore } from '../command-context.js';
-import { formatTime } from '../output.js';
+import { type Column, formatTime } from '../output.js';
 
 /** A thing with what stands on it. */
 interface Node {
@@ -19,9 +19,10 @@ interface Everything {
   readonly branches: readonly BranchInfo[];
 }
 
-/** pal ls [VOLUME] [--flat] */
+/** pal ls [VOLUME] [--flat] [--deleted] */
 export async function list(context: CommandContext, name?: string): Promise<void> {
   const { options, output } = context;
+  if (options.deleted === true) return listDeleted(context);
   const all = await withStore(context, async (client) => ({
     volumes: await client.listVolumes(),
     snapshots: await client.listSnapshots(),
@@ -38,6 +39,27 @@ export async function list(context: CommandContext, name?: string): Promise<void
   const text = trees.flatMap((tree) => (options.flat === true ? flat(tree) : drawn(tree)));
   if (context.json || text.length > 0) output.item('Tree', { items: trees }, text.join('\n'));
   if (trees.length === 0) output.say('no volumes yet; make one: pal volume create NAME --size 64M');
+}
+
+const DELETED: readonly Column<DeletedInfo>[] = [
+  { title: 'DELETED', value: ({ reference }) => reference },
+  { title: 'KIND', value: ({ kind }) => kind },
+  { title: 'AT', value: ({ deletedAt }) => formatTime(deletedAt) },
+  { title: 'BY', value: ({ by }) => by },
+  {
+    title: 'UNDO UNTIL',
+    value: ({ recoverableUntil }) =>
+      recoverableUntil === undefined ? '-' : formatTime(recoverableUntil),
+  },
+  { title: 'HIDDEN UNTIL GONE', value: ({ hiddenBehind = [] }) => hiddenBehind.join(', ') || '-' },
+];
+
+/** pal ls --deleted */
+async function listDeleted(context: CommandContext): Promise<void> {
+  const { options, output } = context;
+  const deleted = await withStore(context, (client) => client.deleted());
+  output.list('DeletedList', deleted, DELETED, { quiet: options.flat === true });
+  if (deleted.length === 0) output.say('nothing that was deleted is left');
 }
 
 /** The trees of one store; each branch has its place once, however its bases run (below). */

@@ -11,7 +11,8 @@ export const addWork: AddNoun = (program, run) => {
       .command('ls [volume]')
       .description('show volumes with their snapshots and branches, as they stand on each other')
       .option('--tree', 'as a tree (the default; said for clarity)')
-      .option('--flat', 'references only, one a line'),
+      .option('--flat', 'references only, one a line')
+      .option('--deleted', 'what was deleted and is not gone yet, and what it waits for'),
     run,
     async (context, volume?: string) => (await import('../commands/tree.js')).list(context, volume),
   );

@@ -56,6 +56,7 @@ function verbs(get: Get, post: Post): Answers {
     listBranches: (volume) => items('branches', of(volume)),
     listExports: () => items('exports'),
     listClients: () => items('clients'),
+    deleted: () => items('deleted'),
     restores: () => items('restores'),
     jobs: () => items('jobs'),
     log: (limit) => items('log', limit === undefined ? {} : { limit: String(limit) }),

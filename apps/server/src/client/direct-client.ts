@@ -29,6 +29,7 @@ export async function openDirectClient(
     createGroupSnapshot: (request) => store.createGroupSnapshot(request),
     refreshSnapshot: (reference, options) => store.refreshSnapshot(reference, options),
     listSnapshots: async (target) => store.listSnapshots(target),
+    deleted: async () => store.deleted(),
     hold: (reference, tag, options) => store.hold(reference, tag, options),
     unhold: (reference, tag, options) => store.unhold(reference, tag, options),
     edit: (reference, request) => store.edit(reference, request),

@@ -18,6 +18,7 @@ export type StoreVerb =
   | 'createGroupSnapshot'
   | 'refreshSnapshot'
   | 'listSnapshots'
+  | 'deleted'
   | 'hold'
   | 'unhold'
   | 'edit'
