@@ -5,6 +5,8 @@
  *       size is recorded. A crash between leaves a clone volume of either size, which the next
  *       opening accepts because of the intention, and settles; an image of any other size is refused.
  *   X2  Users see the new size only when it is durable.
+ *   X3  Settling what was begun is never refused for want of space: a store that became full
+ *       meanwhile could not be opened.
  */
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { encodeObject, type SaveVolume } from '@palimpsest/save-volume';
@@ -31,7 +33,7 @@ export async function growVolume(
     if (clone.size < size) await clone.resize(size);
     await clone.flush();
   }
-  await record(save, id, (volume) => settled(volume, size), alongside);
+  await record(save, id, (volume) => settled(volume, size), { alongside, settles: true });
 }
 
 /**
@@ -50,20 +52,23 @@ export async function settleGrowth(
     await clone.flush();
   }
   const settledSize = clone.size;
-  await record(save, id, (volume) => settled(volume, settledSize));
+  await record(save, id, (volume) => settled(volume, settledSize), { settles: true });
 }
 
 function record(
   save: SaveVolume,
   id: number,
   change: (volume: StoredVolume) => StoredVolume,
-  alongside?: Alongside,
+  how: { readonly alongside?: Alongside | undefined; readonly settles?: boolean } = {},
 ): Promise<void> {
-  return save.transact((batch) => {
-    // Read here: attributes may have changed while the clone volume grew.
-    batch.object(id, encodeObject(change(findVolume(save, id, batch))));
-    alongside?.(batch);
-  });
+  return save.transact(
+    (batch) => {
+      // Read here: attributes may have changed while the clone volume grew.
+      batch.object(id, encodeObject(change(findVolume(save, id, batch))));
+      how.alongside?.(batch);
+    },
+    { givesBack: how.settles === true }, // X3
+  );
 }
 
 function settled({ growingTo: _, ...volume }: StoredVolume, size: number): StoredVolume {

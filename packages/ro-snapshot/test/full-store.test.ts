@@ -1,5 +1,6 @@
 /** What deleting and checkpoints promise when the save volume is full (I8). */
 import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
+import { failing } from '@palimpsest/block-device/testing';
 import { formatSaveVolume, openSaveVolume, type SaveVolume } from '@palimpsest/save-volume';
 import { expect, test } from 'vitest';
 import { createProductionVolume, openProductionVolume } from '../src/index.js';
@@ -73,3 +74,19 @@ test('snapshots taken in a full store are refused before a checkpoint cannot be 
   await save.checkpoint();
   expect((await save.verify({ data: true })).problems).toEqual([]);
 }, 20_000);
+
+test('a store that became full while a volume grew can be opened (X3)', async () => {
+  const { device, save, volume } = await makeWorld();
+  const image = createMemoryDevice({ blockSize: BLOCK, size: 4 << 20 });
+  const faults = failing(image);
+  const growing = await createProductionVolume(save, faults.device);
+  faults.fail({ call: 'resize', nth: 1 });
+  await expect(growing.resize(8 << 20)).rejects.toMatchObject({ code: 'ERR_IO' });
+  await volume.createSnapshot();
+  expect(await fillUp(volume.device)).toBeGreaterThan(500);
+  await volume.device.flush();
+  for (const each of [growing, volume]) await each.close();
+  await save.close();
+  const again = await open(device);
+  expect((await openProductionVolume(again, growing.id, image)).size).toBe(4 << 20);
+});
