@@ -24,7 +24,7 @@ trap 'if [[ -n $server ]]; then kill "$server" 2>/dev/null; wait "$server" || tr
 pal init 2>/dev/null
 pal volume create prod --size 256M >/dev/null 2>&1
 serve() {
-  pal serve >/dev/null 2>&1 &
+  node apps/cli/dist/main.js serve >/dev/null 2>&1 & # no function: its shell would be what is killed
   server=$!
   for _ in $(seq 200); do nbdinfo --size "$(uri prod)" >/dev/null 2>&1 && return; sleep 0.1; done
 }
