@@ -1,23 +1,21 @@
 /** What was deleted and is still there: until its grace period ends, or what stands on it has gone. */
 import type { StoreContext } from './context.js';
-import { isGoing, type Removed } from './records.js';
-import { dependantsOn, objectRecord } from './removal.js';
+import type { Removed } from './records.js';
+import { dependantsOn, hiddenBehind } from './removal.js';
 import type { DeletedInfo } from './store-types.js';
-import { referenceOf } from './sweep.js';
+import { attributesOf, referenceOf } from './sweep.js';
 
 /** See `Store.deleted`. */
 export function deletedInfos(context: StoreContext): DeletedInfo[] {
   return context.index.removed().map((thing) => {
-    const record = objectRecord(thing);
-    const { at, until, by } = record.attributes.removed as Removed;
-    const behind = dependantsOn(context, thing).map((each) => each.reference);
+    const { at, until, by, isGoing } = attributesOf(thing).removed as Removed;
     return {
       reference: referenceOf(thing),
       kind: thing.kind,
       deletedAt: new Date(at).toISOString(),
       by,
-      ...(isGoing(record) ? {} : { recoverableUntil: new Date(until).toISOString() }),
-      ...(behind.length === 0 ? {} : { hiddenBehind: behind }),
+      ...(isGoing === true ? {} : { recoverableUntil: new Date(until).toISOString() }),
+      ...hiddenBehind(dependantsOn(context, thing)),
     };
   });
 }

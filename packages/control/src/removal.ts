@@ -10,7 +10,6 @@
 import { StorageError } from '@palimpsest/block-device';
 import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import { deleteBranches, deleteBranchSnapshot } from '@palimpsest/rw-snapshot';
-import type { Attributes } from '@palimpsest/save-volume';
 import { type FoundSnapshot, findBranch, findSnapshot, findVolume } from './catalog.js';
 import { listed, makeUnused, type StoreContext } from './context.js';
 import { type Dependant, dependantsOf } from './dependants.js';
@@ -200,18 +199,10 @@ export function dependantsOn(context: StoreContext, thing: RemovedThing): readon
   return snapshots.flatMap((snapshot) => dependantsOf(context, snapshot.id, id));
 }
 
-/** The engine's record behind something that was deleted. */
-export function objectRecord(thing: RemovedThing): {
-  readonly id: number;
-  readonly attributes: Attributes;
-} {
-  if (thing.kind === 'snapshot') return thing.snapshot;
-  return thing.kind === 'branch' ? thing.branch : thing.volume;
-}
-
 /** The engine's object behind something that was deleted. */
 export function objectOf(thing: RemovedThing): number {
-  return objectRecord(thing).id;
+  if (thing.kind === 'snapshot') return thing.snapshot.id;
+  return thing.kind === 'branch' ? thing.branch.id : thing.volume.id;
 }
 
 /** D3. @throws {StorageError} ERR_IN_USE. */
@@ -249,6 +240,9 @@ function assertFree(
   );
 }
 
-function hiddenBehind(dependants: readonly Dependant[]): { hiddenBehind?: readonly string[] } {
+/** What something waits for, as it is told. */
+export function hiddenBehind(dependants: readonly Dependant[]): {
+  hiddenBehind?: readonly string[];
+} {
   return dependants.length === 0 ? {} : { hiddenBehind: dependants.map((each) => each.reference) };
 }
