@@ -2,15 +2,7 @@
  * From measurements to ratios: each round's ratio is taken within that round, where both sides met
  * the same machine; minimum, median and maximum say how far the rounds agree.
  */
-
-/** @param {readonly number[]} values */
-export function spread(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median =
-    sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  return { min: sorted[0], median, max: sorted[sorted.length - 1] };
-}
+import { spread } from './findings.mjs';
 
 /**
  * One comparison for each row and peer.

@@ -1,0 +1,149 @@
+/**
+ * Goal: what the benchmarks say about numbers follows from the numbers. Method: the pure parts of
+ * `benchmarks/lib` on numbers made up here; nothing is timed.
+ */
+import { describe, expect, test } from 'vitest';
+import {
+  budgetOf,
+  budgets,
+  curveOf,
+  ratioOf,
+  render,
+  spread,
+  verdictOf,
+} from '../benchmarks/lib/findings.mjs';
+
+const at = (...pairs: [string | number, number][]) =>
+  pairs.map(([position, value]) => ({ at: position, value }));
+
+describe('ratios', () => {
+  test('the median of an even count lies between the two in the middle', () => {
+    expect(spread([4, 1, 3, 2])).toEqual({ min: 1, median: 2.5, max: 4 });
+  });
+
+  test('a ratio is taken within its round, not of two medians', () => {
+    // The machine was ten times slower in the second round, for both.
+    expect(ratioOf([200, 20, 300], [100, 10, 100])).toEqual({ min: 2, median: 2, max: 3 });
+  });
+
+  test('a round that one side lacks is left out', () => {
+    expect(ratioOf([6, undefined, 5], [2, 1, undefined])).toEqual({ min: 3, median: 3, max: 3 });
+    expect(ratioOf([1], [])).toBeUndefined();
+  });
+});
+
+describe('budgets', () => {
+  test('the median decides, and reaching the budget is meeting it', () => {
+    const ratio = { min: 0.5, median: 1.5, max: 9 };
+    expect(budgetOf(ratio, { atLeast: 1.5 })).toEqual({ budget: '≥ 1.5', met: true });
+    expect(budgetOf(ratio, { atLeast: 1.51 }).met).toBe(false);
+    expect(budgetOf(ratio, { atMost: 1.5 })).toEqual({ budget: '≤ 1.5', met: true });
+    expect(budgetOf(ratio, { atMost: 1.49 }).met).toBe(false);
+    expect(budgetOf(ratio, {})).toEqual({});
+  });
+
+  test('what could not be measured is neither met nor missed', () => {
+    expect(budgetOf(undefined, { atLeast: 1 })).toEqual({ budget: '≥ 1' });
+  });
+
+  test('the summary counts comparisons and curves, and says how far the missed ones are', () => {
+    const row = { section: 's', ours: '1' };
+    const ratio = { min: 1, median: 1.25, max: 2 };
+    const summary = budgets([
+      { ...row, what: 'a', against: 'b', ratio, budget: '≥ 1', met: true },
+      { ...row, what: 'c', against: 'd', ratio, budget: '≥ 2', met: false },
+      { ...row, what: 'no budget', ratio },
+      curveOf({
+        ...row,
+        what: 'e',
+        axis: 'n',
+        unit: 'µs',
+        worst: 'flat',
+        points: at([1, 1], [2, 9]),
+      }),
+    ]);
+    expect(summary).toEqual({
+      met: 1,
+      of: 3,
+      missed: ['c, against d: 1.25, budget ≥ 2', 'e: worse, budget flat'],
+    });
+  });
+});
+
+describe('verdicts of curves', () => {
+  test('what costs at most a quarter more at any point is flat', () => {
+    expect(verdictOf(at([1, 100], [10, 90], [1000, 125]))).toBe('flat');
+    expect(verdictOf(at([1, 100], [10, 126], [1000, 100]))).not.toBe('flat');
+  });
+
+  test('a quarter for each doubling is logarithmic, more is worse', () => {
+    expect(verdictOf(at([1, 100], [4, 150], [16, 200]))).toBe('logarithmic');
+    expect(verdictOf(at([1, 100], [4, 160], [16, 200]))).toBe('worse');
+    expect(verdictOf(at([1, 1], [10, 10], [100, 100]))).toBe('worse');
+  });
+
+  test('an axis that starts at nothing counts its points', () => {
+    expect(verdictOf(at(['0 %', 100], ['50 %', 125], ['100 %', 150]))).toBe('logarithmic');
+    expect(verdictOf(at([0, 100], [50, 125], [100, 151]))).toBe('worse');
+  });
+
+  test('a budget allows its verdict and what is better', () => {
+    const curve = { section: 's', what: 'w', axis: 'n', unit: 'µs', ours: '' };
+    const flat = { ...curve, points: at([1, 1], [8, 1]) };
+    const log = { ...curve, points: at([1, 100], [8, 170]) };
+    expect(curveOf({ ...flat, worst: 'logarithmic' }).met).toBe(true);
+    expect(curveOf({ ...log, worst: 'logarithmic' }).met).toBe(true);
+    expect(curveOf({ ...log, worst: 'flat' }).met).toBe(false);
+    expect(curveOf(log).met).toBeUndefined();
+  });
+});
+
+describe('the page', () => {
+  test('comparisons, curves and notes stand under their sections, empty columns are left out', () => {
+    const text = render(
+      [
+        {
+          section: 'One',
+          what: 'read',
+          against: 'raw',
+          ratio: { min: 1, median: 2, max: 3 },
+          budget: '≥ 1.5',
+          met: true,
+          ours: '2 k/s',
+          peer: '1 k/s',
+          note: 'why',
+        },
+        { section: 'Two', what: 'size', ours: '7 KiB' },
+        curveOf({
+          section: 'Two',
+          what: 'open',
+          axis: 'size',
+          unit: 'ms',
+          points: at(['1 G', 7], ['1 T', 7]),
+        }),
+      ],
+      new Map([['One | read | raw', 1.9]]),
+    );
+    expect(text).toBe(
+      [
+        '## One',
+        '',
+        '| what | against | ratio (min … max)      | before | budget | met | ours  | peer  |',
+        '|------|---------|------------------------|--------|--------|-----|-------|-------|',
+        '| read | raw     | **2.00** (1.00 … 3.00) | 1.90   | ≥ 1.5  | yes | 2 k/s | 1 k/s |',
+        '',
+        '- *read*: why',
+        '',
+        '## Two',
+        '',
+        '| what | ours  |',
+        '|------|-------|',
+        '| size | 7 KiB |',
+        '',
+        '| cost against size | 1 G  | 1 T  | verdict | budget | met |',
+        '|-------------------|------|------|---------|--------|-----|',
+        '| open, ms          | 7.00 | 7.00 | flat    |        |     |',
+      ].join('\n'),
+    );
+  });
+});
