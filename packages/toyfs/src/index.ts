@@ -1,0 +1,22 @@
+/**
+ * toyfs: a file system on any BlockDevice, in a subset of the ext4 format, so that every Linux tool
+ * can check it. `Vfs` is the level of inodes, for FUSE and NFS and for whatever speaks of paths.
+ */
+export type { Credentials } from './access.js';
+export { mayAccess, WANT_EXECUTE, WANT_READ, WANT_WRITE } from './access.js';
+export type { ErrorRow, FsErrorCode } from './errors.js';
+export { ERROR_TABLE, FsError, isFsError } from './errors.js';
+export type {
+  Answer,
+  AttributeChanges,
+  Attributes,
+  DirectoryEntry,
+  FileType,
+  FreezeOptions,
+  FsEvent,
+  FsStatistics,
+  NewInode,
+  RenameOptions,
+  Vfs,
+} from './vfs.js';
+export { NAME_MAX, ROOT_INO, SYMLINK_MAX } from './vfs.js';
