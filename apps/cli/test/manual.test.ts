@@ -15,6 +15,7 @@ test('every command is in it, with every option', () => {
     'init',
     'serve',
     'status',
+    'stats',
     'demo',
     'volume create',
     'volume adopt',

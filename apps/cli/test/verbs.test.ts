@@ -61,6 +61,21 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     });
   });
 
+  test('what was written and what it took is told, to people, programs and Prometheus', async () => {
+    const { pal } = await start(mode);
+    const told = await pal('stats');
+    expect(told.out).toMatch(/^since .*\nusers +read 0 bytes, wrote 0 bytes\n/);
+    expect(told.out).toMatch(/\nprod +wrote 0 bytes\nfirst writes +0 blocks: 0 copied out/);
+    expect(told.err).toMatch(mode === 'direct' ? /^no daemon serves this store/ : /^$/);
+    expect(json(await pal('stats', '--json'))).toMatchObject({
+      kind: 'Stats',
+      volumes: [{ reference: 'prod', copiedOutBlocks: 0 }],
+      cost: { writeAmplification: null },
+    });
+    const text = (await pal('stats', '--prometheus')).out;
+    expect(text).toContain('\npalimpsest_volume_copied_out_blocks_total{volume="prod"} 0\n');
+  });
+
   test('what is deleted can be had back, by its number in the log too', async () => {
     const { pal, tried } = await start(mode);
     const removed = await pal('branch', 'delete', 'prod/dev', '-y');

@@ -1,6 +1,6 @@
 /**
  * The control API: the store's verbs as JSON over HTTP under /v1, on a Unix socket. GET reads, POST
- * changes; the path is noun and verb, the body says the rest.
+ * changes; the path is noun and verb, the body says the rest. Beside it, /metrics for Prometheus.
  *
  *   A1  Every request carries the token; without it nothing is told, not even which routes exist.
  *   A2  A request that a web page could have caused is refused: foreign Host or Origin, cross-site.
@@ -15,9 +15,10 @@ import { type Context, Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { errorBody, HTTP_STATUS, TransportError } from './api-errors.js';
 import { addExchangeRoutes } from './exchange-routes.js';
+import { PROMETHEUS_TYPE, prometheusText } from './prometheus.js';
 import { askedBy, checkedQuery, jsonBody, longWork } from './request.js';
 import { listQuery, logQuery } from './schemas.js';
-import type { ServiceClient, ServiceInfo } from './service.js';
+import type { ServiceClient, ServiceInfo, ServiceMetrics, ServiceUsage } from './service.js';
 import { sameToken } from './token.js';
 import { VERBS } from './verbs/index.js';
 
@@ -57,6 +58,14 @@ export function createApi(options: ApiOptions): Hono {
   app.get('/v1/status', (context) =>
     context.json({ ...store.status(), service: options.service() }),
   );
+  const metrics = (): ServiceMetrics => ({
+    ...store.metrics(),
+    service: usageOf(options.service()),
+  });
+  app.get('/v1/metrics', (context) => context.json(metrics()));
+  app.get('/metrics', (context) =>
+    context.body(prometheusText(metrics()), 200, { 'Content-Type': PROMETHEUS_TYPE }),
+  );
   app.get('/v1/clients', (context) => context.json({ items: options.clients() }));
   app.get('/v1/exports', (context) => context.json({ items: store.exports() }));
 
@@ -93,6 +102,12 @@ export function createApi(options: ApiOptions): Hono {
     });
   }
   return app;
+}
+
+function usageOf({ clients, startedAt }: ServiceInfo): ServiceUsage {
+  const { user, system } = process.cpuUsage();
+  const residentBytes = process.memoryUsage.rss();
+  return { clients, startedAt, cpuSeconds: (user + system) / 1e6, residentBytes };
 }
 
 /** A1 and A2. */

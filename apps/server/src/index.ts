@@ -7,7 +7,15 @@ export { HTTP_STATUS } from './api-errors.js';
 export type { LoggerOptions, LogLevel } from './logger.js';
 export { createLogger, escaped, silentLogger } from './logger.js';
 export { createNodeEnvironment } from './node-environment.js';
+export { prometheusText } from './prometheus.js';
 export type { RunningServer, ServeOptions } from './serve-store.js';
 export { serveStore } from './serve-store.js';
-export type { ServiceAddresses, ServiceClient, ServiceInfo, ServiceStatus } from './service.js';
+export type {
+  ServiceAddresses,
+  ServiceClient,
+  ServiceInfo,
+  ServiceMetrics,
+  ServiceStatus,
+  ServiceUsage,
+} from './service.js';
 export { ensureToken } from './token.js';

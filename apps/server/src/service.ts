@@ -2,7 +2,7 @@
  * What a running daemon tells of itself, and what a store tells through any client: plain data,
  * shared by the daemon, its API and the clients.
  */
-import type { StoreStatus } from '@palimpsest/control';
+import type { StoreMetrics, StoreStatus } from '@palimpsest/control';
 
 /** Where a daemon serves. */
 export interface ServiceAddresses {
@@ -38,4 +38,21 @@ export interface ServiceInfo extends ServiceAddresses {
 /** The store, and the daemon that serves it if one does. */
 export interface ServiceStatus extends StoreStatus {
   readonly service?: ServiceInfo;
+}
+
+/** What a daemon takes of its machine. */
+export interface ServiceUsage {
+  /** How many. */
+  readonly clients: number;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  /** Of processor time. */
+  readonly cpuSeconds: number;
+  /** Bytes of memory. */
+  readonly residentBytes: number;
+}
+
+/** What a store did since it was opened, and the daemon that serves it if one does. */
+export interface ServiceMetrics extends StoreMetrics {
+  readonly service?: ServiceUsage;
 }

@@ -51,6 +51,20 @@ export interface ZeroOptions {
   readonly fast?: boolean;
 }
 
+/**
+ * What a device was asked for since it was opened, in numbers that only grow. What failed counts too,
+ * and bytes are those handed to the device, whatever it makes of them.
+ */
+export interface DeviceMetrics {
+  readonly reads: number;
+  readonly readBytes: number;
+  readonly writes: number;
+  readonly writtenBytes: number;
+  readonly zeroedBytes: number;
+  readonly discardedBytes: number;
+  readonly flushes: number;
+}
+
 /** The one interface. Obtain one from `checked` (for a backend of your own) or from a factory. */
 export interface BlockDevice extends AsyncDisposable {
   /** Bytes in a block: a power of two from 512 to 65 536. Never changes while open. */
@@ -59,6 +73,8 @@ export interface BlockDevice extends AsyncDisposable {
   readonly size: number;
   /** True when the device refuses changes (D8). */
   readonly readOnly: boolean;
+  /** What it was asked for so far: the same object each time, whose numbers grow. */
+  readonly metrics: DeviceMetrics;
   /** Fills `target` with the bytes at `position`. Both are whole blocks (D4). */
   readInto(target: Uint8Array, position: number): Completion;
   /** Stores `source` at `position`, whole blocks. Visible when done; durable after `flush` (D2). */

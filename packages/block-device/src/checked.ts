@@ -1,15 +1,25 @@
 /**
  * checked: the one door into a backend. It settles what every device must refuse (D4, D7, D8) and
  * what every device must remember (D5), and fills in what a driver leaves out, so that no backend
- * and no filter has to. It adds no promise and no allocation to a request that succeeds.
+ * and no filter has to. It counts what it lets through. It adds no promise and no allocation to a
+ * request that succeeds.
  */
-import type { BlockDevice, BlockDriver, Completion, Extent, ZeroOptions } from './block-device.js';
+import type {
+  BlockDevice,
+  BlockDriver,
+  Completion,
+  DeviceMetrics,
+  Extent,
+  ZeroOptions,
+} from './block-device.js';
 import { isStorageError, StorageError } from './errors.js';
 
 const SMALLEST_BLOCK = 512;
 const LARGEST_BLOCK = 65_536;
 /** Bytes of zeros written at a time by the fallback of `zero`: large enough to stream. */
 const ZERO_SLICE = 1 << 20;
+
+type Counters = { -readonly [Name in keyof DeviceMetrics]: number };
 
 /**
  * Makes a BlockDevice of a driver.
@@ -43,6 +53,15 @@ export function assertGeometry(blockSize: number, size: number): void {
 class CheckedDevice implements BlockDevice {
   readonly blockSize: number;
   readonly readOnly: boolean;
+  readonly metrics: Counters = {
+    reads: 0,
+    readBytes: 0,
+    writes: 0,
+    writtenBytes: 0,
+    zeroedBytes: 0,
+    discardedBytes: 0,
+    flushes: 0,
+  };
   readonly #driver: BlockDriver;
   #closing: Promise<void> | undefined;
   #failure: unknown;
@@ -60,18 +79,23 @@ class CheckedDevice implements BlockDevice {
 
   readInto(target: Uint8Array, position: number): Completion {
     this.#admit(position, target.length);
+    this.metrics.reads += 1;
+    this.metrics.readBytes += target.length;
     return this.#driver.readInto(target, position);
   }
 
   write(source: Uint8Array, position: number): Completion {
     this.#admit(position, source.length);
     this.#admitChange();
+    this.metrics.writes += 1;
+    this.metrics.writtenBytes += source.length;
     return this.#driver.write(source, position);
   }
 
   zero(position: number, length: number, options: ZeroOptions = {}): Completion {
     this.#admit(position, length);
     this.#admitChange();
+    this.metrics.zeroedBytes += length;
     if (this.#driver.zero !== undefined) return this.#driver.zero(position, length, options);
     if (options.fast === true) {
       throw new StorageError('ERR_UNSUPPORTED', 'this device has no fast way to write zeros');
@@ -82,6 +106,7 @@ class CheckedDevice implements BlockDevice {
   discard(position: number, length: number): Completion {
     this.#admit(position, length);
     this.#admitChange();
+    this.metrics.discardedBytes += length;
     return this.#driver.discard?.(position, length);
   }
 
@@ -89,6 +114,7 @@ class CheckedDevice implements BlockDevice {
     this.#admitOpen();
     if (this.readOnly) return undefined;
     this.#admitUnfailed();
+    this.metrics.flushes += 1;
     let completion: Completion;
     try {
       completion = this.#driver.flush();

@@ -7,6 +7,7 @@ export type {
   BlockDevice,
   BlockDriver,
   Completion,
+  DeviceMetrics,
   Extent,
   ZeroOptions,
 } from './block-device.js';

@@ -42,6 +42,28 @@ describe('geometry', () => {
   });
 });
 
+test('what a device was asked for is counted; what was refused at the door is not', async () => {
+  const device = checked(driver({ zero: () => undefined }));
+  const { metrics } = device;
+  await device.readInto(new Uint8Array(1024), 0);
+  await device.write(new Uint8Array(512), 512);
+  await device.write(new Uint8Array(1024), 1024);
+  await device.zero(0, 2048);
+  await device.discard(0, 512);
+  await device.flush();
+  expect(() => device.write(new Uint8Array(512), 4096)).toThrow(code('ERR_OUT_OF_RANGE'));
+  expect(() => device.readInto(new Uint8Array(100), 0)).toThrow(code('ERR_MISALIGNED'));
+  expect(metrics).toEqual({
+    reads: 1,
+    readBytes: 1024,
+    writes: 2,
+    writtenBytes: 1536,
+    zeroedBytes: 2048,
+    discardedBytes: 512,
+    flushes: 1,
+  });
+});
+
 describe('fallbacks', () => {
   test('zero writes zeros in slices, and refuses to be fast', async () => {
     const writes: [number, number][] = [];

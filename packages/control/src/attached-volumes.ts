@@ -13,6 +13,7 @@ import type { SaveVolume } from '@palimpsest/save-volume';
 import type { ControlEnvironment, StoreLock } from './environment.js';
 import { volumeAttributes } from './records.js';
 import { openSource } from './restore-source.js';
+import type { Meter } from './store-metrics.js';
 
 /** An image opened and locked for us. */
 export interface HeldImage {
@@ -80,11 +81,12 @@ export function imagePath(
   return environment.files.resolve(directory, volumeAttributes(record).path);
 }
 
-/** Makes the set, empty. */
+/** Makes the set, empty. `meter` is told of volumes that leave. */
 export function createAttachedVolumes(
   environment: ControlEnvironment,
   directory: string,
   save: SaveVolume,
+  meter: Meter,
 ): AttachedVolumes {
   const attached = new Map<number, AttachedVolume>();
   const reasons = new Map<number, string>();
@@ -153,6 +155,8 @@ export function createAttachedVolumes(
       return volume;
     },
     remove(record) {
+      const volume = attached.get(record.id);
+      if (volume !== undefined) meter.left(volume.production.metrics());
       attached.delete(record.id);
       reasons.delete(record.id);
     },

@@ -7,6 +7,7 @@ import type { ControlEnvironment } from './environment.js';
 import type { Jobs } from './jobs.js';
 import type { SharedExports } from './shared-exports.js';
 import type { StoreIndex } from './store-index.js';
+import type { Meter } from './store-metrics.js';
 import type { StoreEvent } from './work-types.js';
 
 /** One open store. */
@@ -18,6 +19,7 @@ export interface StoreContext {
   readonly index: StoreIndex;
   readonly attached: AttachedVolumes;
   readonly shared: SharedExports;
+  readonly meter: Meter;
   /** Names the clients that have a reference open, for messages; the others are counted. */
   readonly clientsOf: (reference: string) => readonly string[];
   /** Who is meant when nobody is named. */

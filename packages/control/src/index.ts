@@ -27,6 +27,7 @@ export { createStore, openStore } from './open-store.js';
 export type { Labels } from './records.js';
 export type { StoreSettings } from './settings.js';
 export type { Store } from './store.js';
+export type { BranchActivity, StoreMetrics, VolumeActivity } from './store-metrics.js';
 export type {
   Attribution,
   Availability,
@@ -60,3 +61,4 @@ export type {
   StoreEvent,
   UndoRequest,
 } from './work-types.js';
+export type { StoreCost, WriteCost, WriteTotals } from './write-cost.js';

@@ -32,6 +32,7 @@ import { type SpacePolicy, withRelief } from './space-policy.js';
 import { spacePolicyParts } from './space-policy-drop.js';
 import type { Store } from './store.js';
 import { createStoreIndex } from './store-index.js';
+import { Meter, storeMetrics } from './store-metrics.js';
 import { sweep } from './sweep.js';
 import * as undoing from './undo.js';
 import { assertNoImport } from './unfinished-imports.js';
@@ -59,13 +60,16 @@ export async function createLocalStore(
   const events = createEvents<StoreEvent>(environment.logger);
   const paths = new Map<number, string>();
   const jobs = createJobs(environment);
+  const meter = new Meter();
+  const openedAt = environment.now();
   const context: StoreContext = {
     environment,
     directory,
     save,
     index,
-    attached: createAttachedVolumes(environment, directory, save),
+    attached: createAttachedVolumes(environment, directory, save, meter),
     shared,
+    meter,
     clientsOf: options.clientsOf ?? (() => []),
     by: options.by ?? 'local',
     jobs,
@@ -170,6 +174,10 @@ export async function createLocalStore(
         branches: index.branches().length,
         openExports: shared.count(),
       };
+    },
+    metrics() {
+      assertOpen();
+      return storeMetrics(context, openedAt);
     },
     createVolume: (request) =>
       change(async () => remember(await volumes.createVolume(context, request))),

@@ -24,7 +24,10 @@ export async function openDevice(context: StoreContext, reference: string): Prom
   }
   if (found.kind === 'branch') {
     const branch = await engine.openBranch(save, found.branch.id, beneath);
-    return { device: branch.device, close: () => branch.close() };
+    const { id } = found.branch;
+    context.meter.opened(id, branch);
+    const close = (): Promise<void> => branch.close().finally(() => context.meter.closed(id));
+    return { device: branch.device, close };
   }
   const { id } = found.snapshot;
   const device =

@@ -20,6 +20,7 @@ import type { VerifyReport } from '@palimpsest/save-volume';
 import type { Details } from './details.js';
 import type { ExchangeVerbs } from './exchange-types.js';
 import type { StoreSettings } from './settings.js';
+import type { StoreMetrics } from './store-metrics.js';
 import type {
   Attribution,
   BranchInfo,
@@ -55,6 +56,8 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
   readonly directory: string;
   readonly blockSize: number;
   status(): StoreStatus;
+  /** What was done since the store was opened, and what it took: see docs/METRICS.md. */
+  metrics(): StoreMetrics;
 
   /**
    * Makes a volume of zeros, its image in the store's directory.

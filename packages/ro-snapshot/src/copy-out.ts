@@ -24,6 +24,7 @@ import type { RestoreLayers } from './restore-layers.js';
 import { DONE, type RestoreLayer, storedRestores } from './restore-records.js';
 import type { RestoreSpace } from './restore-space.js';
 import type { SavedBlocks } from './saved-blocks.js';
+import { SavedCounts } from './saved-counts.js';
 import { type SavedStates, ZEROS } from './saved-states.js';
 
 /**
@@ -69,9 +70,8 @@ export class CopyOut implements Participant {
   refusal: unknown;
   /** Up to where the top restore's blocks are done and flushed; goes with the next batch. */
   nextCursor: { readonly layer: RestoreLayer; readonly block: number } | undefined;
-  /** Blocks whose old bytes were stored, and ones recorded as zeros, since the volume was opened. */
-  copiedOut = 0;
-  savedAsZero = 0;
+  /** What the commits of this volume saved since it was opened. */
+  readonly counts: SavedCounts = new SavedCounts();
   readonly #parts: CopyOutParts;
   readonly #arena: Arena;
   /** Blocks in the batch that a restore has not done yet. */
@@ -114,14 +114,16 @@ export class CopyOut implements Participant {
         for (const state of states) {
           (state.level === ZEROS ? zeros : old).push({ block, ...state });
         }
+        this.counts.block(states.length);
         taken += 1;
       }
       await this.#putOld(batch, old);
       for (const { block, version } of zeros) {
         batch.putZero(this.#parts.volume, block, version);
       }
-      this.savedAsZero += zeros.length;
+      this.counts.zeros(zeros.length);
     } catch (error) {
+      this.counts.forget();
       // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
       this.#fail(error);
       return false;
@@ -135,6 +137,7 @@ export class CopyOut implements Participant {
   async settle(): Promise<void> {
     const { clone, layers, saved, space, states } = this.#parts;
     this.#settleMarks();
+    this.counts.settle();
     const { filled } = this.held;
     const undone = this.#undone;
     this.#undone = [];
@@ -166,6 +169,7 @@ export class CopyOut implements Participant {
 
   abandon(): void {
     this.held.abandon();
+    this.counts.forget();
     this.#undone = [];
     this.#stored.clear();
     this.#marking = [];
@@ -224,10 +228,10 @@ export class CopyOut implements Participant {
       // Zeros are recorded, not copied: a volume that was never written costs no space.
       if (isZero(bytes)) {
         batch.putZero(volume, block, version);
-        this.savedAsZero += 1;
+        this.counts.zeros(1);
       } else {
         batch.put(volume, block, version, bytes);
-        this.copiedOut += 1;
+        this.counts.bytes();
         const stored = this.#stored.get(block);
         if (stored !== undefined) this.#stored.set(block, stored + 1);
       }

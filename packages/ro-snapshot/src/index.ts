@@ -17,6 +17,7 @@ export type { RestoreOptions, StartedRestore } from './restores.js';
 export type { Alongside, DeletionOptions } from './snapshot-queue.js';
 export { SnapshotQueue } from './snapshot-queue.js';
 export type { BlockRun } from './unused-spans.js';
+export type { VolumeMetrics } from './volume-metrics.js';
 export type { OpenOptions } from './volumes.js';
 export {
   createProductionVolume,

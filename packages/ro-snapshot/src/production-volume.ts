@@ -33,6 +33,7 @@ import { SavedBlocks } from './saved-blocks.js';
 import { SavedStates } from './saved-states.js';
 import { type Alongside, type DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
 import { type BlockRun, type UnusedPlan, UnusedSpans } from './unused-spans.js';
+import type { VolumeMetrics } from './volume-metrics.js';
 import type { OpenOptions } from './volumes.js';
 
 /** How to take a snapshot. */
@@ -117,14 +118,16 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     return this.#queue.records;
   }
 
-  /** Blocks whose old bytes were stored in the save volume since this was opened. */
-  get copiedOutBlocks(): number {
-    return this.#copyOut.copiedOut;
-  }
-
-  /** Blocks whose old bytes were zeros, which took no space, since this was opened. */
-  get savedAsZeroBlocks(): number {
-    return this.#copyOut.savedAsZero;
+  /** What was written, and what that took, since this was opened. */
+  metrics(): VolumeMetrics {
+    const { firstWritten, copiedOut, savedAsZero } = this.#copyOut.counts;
+    return {
+      users: { ...this.device.metrics },
+      clone: { ...this.#clone.metrics },
+      firstWrittenBlocks: firstWritten,
+      copiedOutBlocks: copiedOut,
+      savedAsZeroBlocks: savedAsZero,
+    };
   }
 
   /** Restores that are not finished, oldest first; the last decides what is read. */

@@ -68,10 +68,10 @@ describe('discards on production (P4)', () => {
     expect(await read(volume.device, 3)).toBe(0);
     expect(await read(volume.openSnapshot(first.id), 3)).toBe(1);
     const second = await volume.createSnapshot();
-    expect(volume.copiedOutBlocks).toBe(4);
+    expect(volume.metrics().copiedOutBlocks).toBe(4);
     await volume.device.write(filled(2, 4), 0);
     await volume.device.flush();
-    expect([volume.copiedOutBlocks, volume.savedAsZeroBlocks]).toEqual([4, 4]);
+    expect([volume.metrics().copiedOutBlocks, volume.metrics().savedAsZeroBlocks]).toEqual([4, 4]);
     expect(await read(volume.openSnapshot(second.id), 3)).toBe(0);
     expect(await read(volume.openSnapshot(first.id), 3)).toBe(1);
   });
@@ -106,7 +106,10 @@ describe('runs that a file system calls unused', () => {
     expect(await read(volume.device, SPAN)).toBe(1);
     await volume.device.write(filled(2, SPAN), SPAN * BLOCK);
     await volume.device.flush();
-    expect([volume.copiedOutBlocks, volume.savedAsZeroBlocks]).toEqual([0, SPAN]);
+    expect([volume.metrics().copiedOutBlocks, volume.metrics().savedAsZeroBlocks]).toEqual([
+      0,
+      SPAN,
+    ]);
     expect(await read(volume.openSnapshot(id), SPAN)).toBe(0);
   });
 

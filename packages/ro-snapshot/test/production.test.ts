@@ -100,7 +100,7 @@ test('a first write is copied once, for the youngest snapshot, however many ther
   await volume.device.write(filled(2), 3 * BLOCK);
   await volume.device.flush();
   await save.checkpoint();
-  expect(volume.copiedOutBlocks).toBe(1);
+  expect(volume.metrics().copiedOutBlocks).toBe(1);
   expect(save.map.byBlock.root.entries).toBe(1);
   // The one entry is the youngest's: who deletes that one hands it on to the next.
   expect(await save.map.blocksBetween(volume.id, ids.at(-1) as number, LIVE, 0, 9)).toEqual([3]);
@@ -143,7 +143,7 @@ test('what is saved already is known again after a reopening, from the block map
   const reopened = await openProductionVolume(again, volume.id, clone);
   await reopened.device.write(filled(3, 8), 0);
   await reopened.device.flush();
-  expect(reopened.copiedOutBlocks).toBe(4); // the other four were saved before
+  expect(reopened.metrics().copiedOutBlocks).toBe(4); // the other four were saved before
   await again.checkpoint();
   expect(again.map.byBlock.root.entries).toBe(8);
   for (let block = 0; block < 8; block += 1) {

@@ -183,12 +183,12 @@ test('a block that was saved and not overwritten before a crash is not saved twi
   await volume.startRestore(id, { undo: {} });
   cloneFaults.fail({ call: 'write', nth: 1, repeat: 'from-then-on' });
   await expect(volume.copyBack()).rejects.toMatchObject({ code: 'ERR_FAILED' });
-  expect(volume.copiedOutBlocks).toBe(4 + 4);
+  expect(volume.metrics().copiedOutBlocks).toBe(4 + 4);
   await volume.close().catch(() => undefined);
   cloneFaults.heal();
   const again = await openProductionVolume(save, volume.id, clone);
   await again.copyBack();
-  expect(again.copiedOutBlocks).toBe(0);
+  expect(again.metrics().copiedOutBlocks).toBe(0);
   expect(await read(clone, 3)).toBe(1);
 });
 

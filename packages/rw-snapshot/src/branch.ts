@@ -1,7 +1,7 @@
 /**
  * Branch: a branch that is open. Any number of clients may share its device.
  */
-import { type BlockDevice, checked } from '@palimpsest/block-device';
+import { type BlockDevice, checked, type DeviceMetrics } from '@palimpsest/block-device';
 import type { Alongside, SnapshotRecord } from '@palimpsest/ro-snapshot';
 import { type Attributes, LIVE, type SaveVolume } from '@palimpsest/save-volume';
 import { BranchDevice, type BranchParts } from './branch-device.js';
@@ -12,10 +12,21 @@ import { OwnBlocks } from './own-blocks.js';
 import { findBranch, findSpace } from './records.js';
 import { ZeroSpans } from './zero-spans.js';
 
+/** What was written to a branch since it was opened, and what that took. Numbers only grow. */
+export interface BranchMetrics {
+  /** What its users asked for. */
+  readonly users: DeviceMetrics;
+  /** Blocks that commits stored in the save volume; a rewritten one in a new place each time (K2). */
+  readonly storedBlocks: number;
+  /** Blocks recorded as zeros, which take no block. */
+  readonly zeroBlocks: number;
+}
+
 /** An open branch. */
 export interface Branch extends AsyncDisposable {
   readonly id: number;
   readonly device: BlockDevice;
+  metrics(): BranchMetrics;
   /** Takes a read-only snapshot of the branch; see `createBranchSnapshot`. */
   createSnapshot(attributes?: Attributes, alongside?: Alongside): Promise<SnapshotRecord>;
   /** Commits what is held and takes no part any more. */
@@ -70,6 +81,11 @@ async function open(save: SaveVolume, id: number, beneath: Beneath): Promise<Bra
   return {
     id,
     device,
+    metrics: () => ({
+      users: { ...device.metrics },
+      storedBlocks: own.counts.stored,
+      zeroBlocks: own.counts.zeros,
+    }),
     createSnapshot: (attributes, alongside) =>
       createBranchSnapshot(save, id, attributes, alongside),
     close,

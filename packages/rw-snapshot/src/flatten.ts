@@ -24,7 +24,8 @@ import {
 } from '@palimpsest/save-volume';
 import { type Beneath, Lineage } from './lineage.js';
 import { openBranchOf, openLineages, queueOf } from './open-branches.js';
-import { countOwned, type OwnBlocks, overQuota } from './own-blocks.js';
+import type { OwnBlocks } from './own-blocks.js';
+import { countOwned, overQuota } from './quota.js';
 import { findBranch, findSpace, lineageOf } from './records.js';
 import { spanBlocks } from './zero-spans.js';
 

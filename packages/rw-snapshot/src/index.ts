@@ -4,7 +4,7 @@
  * What is written to a branch goes to save blocks of its own; the rest is read through.
  */
 export type { BlockRange } from './block-ranges.js';
-export type { Branch } from './branch.js';
+export type { Branch, BranchMetrics } from './branch.js';
 export { openBranch } from './branch.js';
 export {
   branchTaker,

@@ -10,7 +10,6 @@
  *   K6  A quota counts what all spaces of the branch have, retired ones too, as of the last commit, and
  *       what is held or let in already: two writers at once are not let in for the same last block.
  */
-import { StorageError } from '@palimpsest/block-device';
 import {
   atLevel,
   type Batch,
@@ -22,20 +21,26 @@ import {
   MISS,
   type Participant,
   type SaveVolume,
-  storedObjects,
   versionOf,
 } from '@palimpsest/save-volume';
-import { findSpace, type StoredSpace } from './records.js';
+import { countOwned, overQuota, type Quota } from './quota.js';
 import { type Span, spanBlocks, type ZeroSpans } from './zero-spans.js';
 
 /** Entries that one commit of a large zeroing takes out at most. */
 const CLEAR_STEP = 4096;
 /** Operations that one entry may take: its old state recorded, its block freed, the new state. */
 const OPERATIONS = 3;
-const EVERY_BLOCK = 2 ** 48 - 1;
 
 interface Tally {
   blocks: number;
+}
+
+/** Blocks that a branch's commits recorded, each time anew. */
+export interface CommittedCounts {
+  /** With their bytes. */
+  stored: number;
+  /** As zeros, which take no block. */
+  zeros: number;
 }
 
 /** See the file header. */
@@ -44,10 +49,14 @@ export class OwnBlocks implements Participant {
   readonly spans: ZeroSpans;
   /** The snapshot of the branch that old states are recorded for; 0 when there is none. */
   youngest = 0;
+  /** Since the branch was opened. */
+  readonly counts: CommittedCounts = { stored: 0, zeros: 0 };
+  /** Of the batch: one that is refused stored nothing. */
+  readonly #batched: CommittedCounts = { stored: 0, zeros: 0 };
   readonly #save: SaveVolume;
   readonly #space: number;
   /** Blocks that the branch may own, and owns in the map (K6); kept only while there is a quota. */
-  #quota: { readonly blocks: number; used: number } | undefined;
+  #quota: Quota | undefined;
   /** Blocks that writers were let in for and do not hold yet (K6). */
   #admitted = 0;
   /** Blocks won less blocks given back by the batch of the running cycle, and by the one being filled. */
@@ -74,9 +83,12 @@ export class OwnBlocks implements Participant {
       const wait = this.#change(batch, block, 0);
       if (wait !== undefined) await wait;
       const bytes = this.held.committing(block);
-      if (bytes === null) batch.putZero(this.#space, block, LIVE);
-      else {
+      if (bytes === null) {
+        batch.putZero(this.#space, block, LIVE);
+        this.#batched.zeros += 1;
+      } else {
         batch.put(this.#space, block, LIVE, bytes);
+        this.#batched.stored += 1;
         this.#tally.blocks += 1;
       }
       this.held.fill(block);
@@ -86,13 +98,22 @@ export class OwnBlocks implements Participant {
 
   settle(): undefined {
     this.held.settle();
+    this.counts.stored += this.#batched.stored;
+    this.counts.zeros += this.#batched.zeros;
+    this.#forgetBatch();
     this.adopted(this.#cycle.blocks);
     this.#cycle.blocks = 0;
   }
 
   abandon(): void {
     this.held.abandon();
+    this.#forgetBatch();
     this.#cycle.blocks = 0;
+  }
+
+  #forgetBatch(): void {
+    this.#batched.stored = 0;
+    this.#batched.zeros = 0;
   }
 
   // ---- Changing ------------------------------------------------------------------------------
@@ -257,40 +278,5 @@ export class OwnBlocks implements Participant {
   /** Notes that blocks became the branch's own, or were given back, without having been written. */
   adopted(blocks: number): void {
     if (this.#quota !== undefined) this.#quota.used += blocks;
-  }
-}
-
-/** The refusal of a branch that would own more than it may. Blocks. */
-export function overQuota(
-  { blockSize }: SaveVolume,
-  { blocks, used }: { readonly blocks: number; readonly used: number },
-  needed: number,
-): StorageError {
-  return new StorageError(
-    'ERR_NO_SPACE',
-    `the branch's quota of ${blocks * blockSize} bytes is used up: it has ${used * blockSize} bytes ` +
-      `of its own, and ${needed * blockSize} more are needed`,
-  );
-}
-
-/** Blocks that the branch of a space has of its own, for its present and all its snapshots. */
-export async function countOwned(save: SaveVolume, space: number): Promise<number> {
-  const { branch } = findSpace(save, space);
-  let count = 0;
-  for (const { id, object } of storedObjects<StoredSpace>(save, 'space')) {
-    if (object.branch === branch) count += await countOwn(save, id);
-  }
-  return count;
-}
-
-/** Blocks that a space has of its own. */
-async function countOwn(save: SaveVolume, space: number): Promise<number> {
-  let count = 0;
-  for (let from = 0; ; ) {
-    const entries = await save.map.listEntries(space, from, EVERY_BLOCK, CLEAR_STEP);
-    for (const { entry } of entries) if (entry.address !== 0) count += 1;
-    const last = entries.at(-1);
-    if (last === undefined) return count;
-    from = last.block + 1;
   }
 }

@@ -7,6 +7,8 @@ export interface SaveVolumeMetrics {
   /** Records written: one a commit. */
   readonly commits: number;
   readonly checkpoints: number;
+  /** Entries of the map that records set, moved or took out. */
+  readonly entries: number;
   /** Flushes of the device. */
   readonly flushes: number;
   /** Saved blocks and branch blocks. */
@@ -35,6 +37,7 @@ export function newCounters(): Counters {
   return {
     commits: 0,
     checkpoints: 0,
+    entries: 0,
     flushes: 0,
     dataBytes: 0,
     journalBytes: 0,

@@ -525,6 +525,8 @@ export class SaveVolume implements AsyncDisposable {
       usedBytes: (allocator.totalBlocks - allocator.free) * blockSize,
       freeBytes: allocator.free * blockSize,
       mapBytes: (map.byBlock.root.pages + map.byVersion.root.pages) * blockSize,
+      mapEntries: map.byBlock.root.entries + map.pending.count,
+      journalBytes: this.#journalHead * blockSize,
       reservedBytes: (this.#metadataReserve(0) + this.#reserved) * blockSize,
       earmarkedBytes: this.#earmarked * blockSize,
       dirtyBytes: this.#dirty * blockSize,
@@ -650,6 +652,7 @@ export class SaveVolume implements AsyncDisposable {
     this.#journalHead += blocks;
     this.#nextSequence += 1;
     this.#counters.commits += 1;
+    this.#counters.entries += batch.newBlocks.length + batch.changes.length;
     this.#counters.journalBytes += record.length;
     this.#counters.dataBytes += addresses.length * this.blockSize;
     await this.#apply(batch, addresses);

@@ -9,6 +9,10 @@ export interface SpaceReport {
   readonly freeBytes: number;
   /** Pages of the block map, part of `usedBytes`. */
   readonly mapBytes: number;
+  /** How many entries the block map has, in its pages and in the journal. */
+  readonly mapEntries: number;
+  /** What of the journal, all of which is part of `usedBytes`, holds commits since the last checkpoint. */
+  readonly journalBytes: number;
   /** Kept back so that deleting and checkpoints always work, part of `freeBytes`. */
   readonly reservedBytes: number;
   /** Set aside for work that must be able to end (`setAside`), part of `reservedBytes`. */

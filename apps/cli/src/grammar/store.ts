@@ -5,7 +5,7 @@ import { type AddNoun, does } from './words.js';
 const load = () => import('../commands/store.js');
 const loadServe = () => import('../commands/serve.js');
 
-/** pal init, serve, status, demo, store check. */
+/** pal init, serve, status, stats, demo, store check. */
 export const addStore: AddNoun = (program, run) => {
   does(
     program
@@ -36,6 +36,14 @@ export const addStore: AddNoun = (program, run) => {
     program.command('status').description('show the store, its space, and who uses it'),
     run,
     async (context) => (await load()).showStatus(context),
+  );
+  does(
+    program
+      .command('stats')
+      .description('show what was read and written since the store was opened, and what that took')
+      .option('--prometheus', 'in the text format of Prometheus'),
+    run,
+    async (context) => (await import('../commands/stats.js')).showStats(context),
   );
   does(
     program

@@ -51,6 +51,7 @@ function verbs(get: Get, post: Post): Answers {
   const of = (volume?: string): Record<string, string> => (volume === undefined ? {} : { volume });
   return {
     status: () => get('status'),
+    metrics: () => get('metrics'),
     listVolumes: () => items('volumes'),
     listSnapshots: (target) => items('snapshots', of(target)),
     listBranches: (volume) => items('branches', of(volume)),

@@ -19,6 +19,7 @@ export async function openDirectClient(
     mode: 'direct',
     ...directExchange(store),
     status: async () => store.status(),
+    metrics: async () => store.metrics(),
     createVolume: (request) => store.createVolume(request),
     adoptVolume: (request) => store.adoptVolume(request),
     releaseVolume: (name, options) => store.releaseVolume(name, options),

@@ -1,5 +1,6 @@
 /** Clients of a store: through its daemon, or on the store itself. */
 
+export { prometheusText } from '../prometheus.js';
 export { who } from '../who.js';
 export type { ConnectOptions } from './connect-store.js';
 export { connectStore } from './connect-store.js';

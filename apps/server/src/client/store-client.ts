@@ -3,7 +3,7 @@
  * Both answer with the same data and fail with the same codes, so a program need not care.
  */
 import type { ExportInfo, JobInfo, OnProgress, Store } from '@palimpsest/control';
-import type { ServiceClient, ServiceStatus } from '../service.js';
+import type { ServiceClient, ServiceMetrics, ServiceStatus } from '../service.js';
 import type { ExchangeClient } from './exchange-client.js';
 
 /** The methods of a store that a client has too. */
@@ -57,6 +57,7 @@ export interface StoreClient extends StoreVerbs, ExchangeClient, AsyncDisposable
   /** Whether a daemon answers, or this process has the store open itself. */
   readonly mode: 'daemon' | 'direct';
   status(): Promise<ServiceStatus>;
+  metrics(): Promise<ServiceMetrics>;
   listExports(): Promise<readonly ExportInfo[]>;
   /** None without a daemon. */
   listClients(): Promise<readonly ServiceClient[]>;
