@@ -1,0 +1,199 @@
+/**
+ * Making, refreshing and restoring states, against the size of the volume and against how much differs.
+ * In memory: what is measured is our own work; the flushes it asks for are counted.
+ */
+import {
+  branchRestoreSource,
+  createBranch,
+  createBranchSnapshot,
+  openBranch,
+  refreshBranch,
+} from '../../packages/rw-snapshot/dist/index.js';
+import { budgetOf, curveOf, spread } from '../lib/findings.mjs';
+import { generator, inTurns, latencies, percentile, SIZES, timed } from './measure.mjs';
+import { BLOCK, beneath, makeStore } from './stores.mjs';
+
+const SECTION = 'Snapshots, branches and restores in memory';
+const SNAPSHOT = 'snapshot create';
+const BRANCH = 'branch create';
+const REFRESH = 'branch refresh';
+const RESTORE = 'restore, until production can be read and written';
+const DIFFERING = 'restore from a branch, until usable';
+const DIFFERING_SNAPSHOT = 'restore from a snapshot, until usable';
+const FLUSHES = 'flushes';
+/** Blocks written before each state, all over the volume. */
+const WRITES = 64;
+
+/** @type {readonly import('./rows.mjs').Row[]} */
+export const STATES = [
+  {
+    finds: [SNAPSHOT, BRANCH, REFRESH, RESTORE].flatMap((what) => [what, `${what}: ${FLUSHES}`]),
+    run: bySize,
+  },
+  { finds: [DIFFERING, DIFFERING_SNAPSHOT], run: byDifference },
+];
+
+/** What each must stay within: milliseconds in memory (the median call), and flushes. */
+const BUDGETS = {
+  [SNAPSHOT]: { ms: 0.5, flushes: 2 },
+  [BRANCH]: { ms: 0.5, flushes: 2 },
+  [REFRESH]: { ms: 5 },
+  [RESTORE]: { ms: 50 },
+};
+
+async function bySize({ quick, say }) {
+  const sizes = ['64 MiB', '1 TiB', '16 TiB'];
+  const stores = new Map();
+  for (const size of sizes) stores.set(size, await makeStore({ size: SIZES[size] }));
+  const found = await inTurns(sizes, quick ? 3 : 5, (size) => oneOfEach(stores.get(size), quick));
+  return Object.entries(BUDGETS).flatMap(([what, budget]) => {
+    const points = sizes.map((at, n) => ({ at, value: found[n][what].median }));
+    say(`${what}: ${points.map(({ value }) => value.toFixed(1)).join(', ')} µs`);
+    const all = spread(
+      found.flatMap((each) => [each[what].min, each[what].median, each[what].max]),
+    );
+    const ms = { min: all.min / 1000, median: all.median / 1000, max: all.max / 1000 };
+    const flushes = spread(found.flatMap((each) => Object.values(each[`${what}: ${FLUSHES}`])));
+    return [
+      {
+        section: SECTION,
+        what,
+        ratio: ms,
+        ...budgetOf(ms, { atMost: budget.ms }),
+        ours: `${(ms.median * 1000).toFixed(0)} µs`,
+        note: 'p50 in milliseconds, over all sizes and rounds',
+      },
+      {
+        section: SECTION,
+        what: `${what}: ${FLUSHES}`,
+        ratio: flushes,
+        ...budgetOf(flushes, budget.flushes === undefined ? {} : { atMost: budget.flushes }),
+        ours: `${flushes.median} flushes`,
+        note: 'of the save volume and the image together, each one after the other, for one call with nothing held',
+      },
+      curveOf({ section: SECTION, what, axis: 'volume', unit: 'µs', points, worst: 'flat' }),
+    ];
+  });
+}
+
+/** Some calls of each kind on one store: the median time, and the flushes of one. */
+async function oneOfEach(store, quick) {
+  const { save, volume, counter } = store;
+  const calls = quick ? 10 : 20;
+  const answers = {};
+  await scatter(volume, WRITES);
+  const count = async (what, times, work) => {
+    const before = counter.flushes;
+    answers[what] = percentile(await latencies(times, work), 0.5);
+    answers[`${what}: ${FLUSHES}`] = (counter.flushes - before) / times;
+  };
+  let base;
+  await count(SNAPSHOT, calls, async () => {
+    base = await volume.createSnapshot({ name: 'a snapshot' });
+  });
+  const from = { volume: volume.id, snapshot: base.id };
+  let branch;
+  await count(BRANCH, calls, async () => {
+    branch = await createBranch(save, from, { name: 'a branch' });
+  });
+  await count(REFRESH, calls, () =>
+    refreshBranch(save, branch.id, from, { keep: { name: 'what it was' } }),
+  );
+  const target = new Uint8Array(BLOCK);
+  const before = counter.flushes;
+  answers[RESTORE] = await timed(async () => {
+    await volume.startRestore(base.id, { undo: { name: 'undo' } });
+    await volume.device.readInto(target, 0);
+    await volume.device.write(target, 0);
+  });
+  answers[`${RESTORE}: ${FLUSHES}`] = counter.flushes - before;
+  await volume.copyBack();
+  return answers;
+}
+
+async function scatter(volume, blocks) {
+  const random = generator(4);
+  const bytes = new Uint8Array(BLOCK);
+  const end = volume.size / BLOCK;
+  for (let count = 0; count < blocks; count += 1) {
+    bytes.fill(1 + (count % 255));
+    await volume.device.write(bytes, Math.floor(random() * end) * BLOCK);
+  }
+  await volume.device.flush();
+}
+
+/** A restore must not walk all that differs before it is usable. */
+async function byDifference({ quick, say }) {
+  const counts = [1000, 100_000, ...(quick ? [] : [1_000_000])];
+  const found = { [DIFFERING]: [], [DIFFERING_SNAPSHOT]: [] };
+  await restoreFromBranch(1000); // the engine meets the code for the first time
+  for (const blocks of counts) {
+    found[DIFFERING].push(await restoreFromBranch(blocks));
+    found[DIFFERING_SNAPSHOT].push(await restoreFromSnapshot(blocks));
+  }
+  return Object.entries(found).flatMap(([what, all]) => {
+    const points = counts.map((at, n) => ({ at, value: all[n] }));
+    say(`${what}: ${points.map(({ at, value }) => `${at}: ${value.toFixed(2)} ms`).join(', ')}`);
+    const worst = spread([all.at(-1)]);
+    return [
+      {
+        section: SECTION,
+        what,
+        against: `${counts.at(-1).toLocaleString('en')} blocks differ`,
+        ratio: worst,
+        ...budgetOf(worst, { atMost: 50 }),
+        ours: `${worst.median.toFixed(2)} ms`,
+        note: 'milliseconds; the volume has 16 TiB, the blocks lie all over it',
+      },
+      curveOf({
+        section: SECTION,
+        what,
+        axis: 'blocks that differ',
+        unit: 'ms',
+        points,
+        worst: 'logarithmic',
+      }),
+    ];
+  });
+}
+
+/** Milliseconds until production is usable, restored from a branch with that many blocks of its own. */
+async function restoreFromBranch(blocks) {
+  const { save, volume } = await makeStore({ size: SIZES['16 TiB'] });
+  const base = await volume.createSnapshot({ name: 'base' });
+  const branch = await createBranch(save, { volume: volume.id, snapshot: base.id });
+  const opened = await openBranch(save, branch.id, beneath(volume));
+  await fill(opened.device, blocks);
+  await opened.close();
+  const snapshot = await createBranchSnapshot(save, branch.id, { name: 'its state' });
+  return restoring(volume, () => branchRestoreSource(save, snapshot.id, beneath(volume)));
+}
+
+/** The same, restored to a snapshot since which that many blocks changed. */
+async function restoreFromSnapshot(blocks) {
+  const { volume } = await makeStore({ size: SIZES['16 TiB'] });
+  const base = await volume.createSnapshot({ name: 'base' });
+  await fill(volume.device, blocks);
+  return restoring(volume, () => base.id);
+}
+
+async function restoring(volume, openSource) {
+  const target = new Uint8Array(BLOCK);
+  const us = await timed(async () => {
+    await volume.startRestore(await openSource(), { undo: { name: 'undo' } });
+    await volume.device.readInto(target, 7 * BLOCK);
+    await volume.device.write(target, 7 * BLOCK);
+  });
+  return us / 1000;
+}
+
+/** Writes that many blocks, each once, in runs of 256 all over the device. */
+async function fill(device, blocks) {
+  const run = Math.min(256, blocks);
+  const bytes = new Uint8Array(run * BLOCK).fill(9);
+  const distance = Math.floor(device.size / BLOCK / (blocks / run)) * BLOCK;
+  for (let index = 0; index < blocks / run; index += 1) {
+    await device.write(bytes, index * distance);
+  }
+  await device.flush();
+}
