@@ -13,8 +13,9 @@ import { CopyOut } from './copy-out.js';
 import { Exclusion } from './exclusion.js';
 import { createSnapshots, type SnapshotTaker, type StoppedTaker } from './group.js';
 import { ProductionDevice } from './production-device.js';
+import { openQueue } from './queues.js';
 import { openReadOnlySnapshot } from './read-only-snapshot.js';
-import { type SnapshotRecord, unusedSnapshots } from './records.js';
+import type { SnapshotRecord } from './records.js';
 import { growVolume } from './resize.js';
 import { RestoreLayers } from './restore-layers.js';
 import { progressOf } from './restore-records.js';
@@ -31,7 +32,7 @@ import {
 } from './restores.js';
 import { SavedBlocks } from './saved-blocks.js';
 import { SavedStates } from './saved-states.js';
-import { type Alongside, type DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
+import type { Alongside, DeletionOptions, SnapshotQueue } from './snapshot-queue.js';
 import { type BlockRun, type UnusedPlan, UnusedSpans } from './unused-spans.js';
 import type { VolumeMetrics } from './volume-metrics.js';
 import type { OpenOptions } from './volumes.js';
@@ -92,7 +93,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     };
     this.#copyOut = new CopyOut({ ...shared, volume: id });
     this.device = checked(new ProductionDevice({ ...shared, copyOut: this.#copyOut }));
-    this.#queue = new SnapshotQueue(save, id);
+    this.#queue = openQueue(save, id);
     this.#parts = {
       ...shared,
       volume: id,
@@ -168,7 +169,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
           if (plan !== undefined) this.#unused.put(batch, record.id, plan);
           return record;
         },
-        added: () => this.#readQueue(),
+        added: () => this.#follow(),
       });
     });
   }
@@ -315,16 +316,11 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     if (failure !== undefined || refusal !== undefined) throw failure ?? refusal;
   }
 
-  #readQueue(): void {
-    this.#queue.read();
-    this.#follow();
-  }
-
   /** What follows from the queue and the restores as they are now. */
   #follow(): void {
     this.#copyOut.youngest = this.#queue.youngest;
     this.#saved.reset(this.#queue.answering);
-    this.#unused.reset(unusedSnapshots(this.save, this.id));
+    this.#unused.reset(this.#queue.unused);
     this.#states.follow(this.#queue);
   }
 

@@ -8,7 +8,9 @@ import {
   type Indexed,
   type SaveVolume,
   type StoredObject,
+  storedObject,
   storedObjects,
+  storedObjectsOf,
 } from '@palimpsest/save-volume';
 
 /** A read-only snapshot as its volume lists it. */
@@ -64,10 +66,9 @@ export function listProductionVolumes(save: SaveVolume): readonly VolumeRecord[]
  * @throws {StorageError} ERR_NOT_FOUND.
  */
 export function findVolume(save: SaveVolume, id: number, batch?: Batch): StoredVolume {
-  const volumes = storedObjects<StoredVolume>(save, 'volume', batch);
-  const found = volumes.find((volume) => volume.id === id);
+  const found = storedObject<StoredVolume>(save, 'volume', id, batch);
   if (found === undefined) throw new StorageError('ERR_NOT_FOUND', `the store has no volume ${id}`);
-  return found.object;
+  return found;
 }
 
 /** The snapshots of a volume or another space, those being deleted too, oldest first. */
@@ -75,9 +76,7 @@ export function storedSnapshots(
   save: SaveVolume,
   volume: number,
 ): readonly Indexed<StoredSnapshot>[] {
-  return storedObjects<StoredSnapshot>(save, 'snapshot').filter(
-    ({ object }) => object.volume === volume,
-  );
+  return storedObjectsOf<StoredSnapshot>(save, 'snapshot', volume);
 }
 
 /** A snapshot as listed. */
@@ -89,11 +88,4 @@ export function snapshotRecord({
   object: StoredSnapshot;
 }): SnapshotRecord {
   return { id, size: object.size, attributes: object.attributes };
-}
-
-/** Ids of the snapshots of a volume that have spans of unused blocks, those being deleted left out. */
-export function unusedSnapshots(save: SaveVolume, volume: number): number[] {
-  return storedSnapshots(save, volume)
-    .filter(({ object }) => object.unused === true && object.deleting !== true)
-    .map(({ id }) => id);
 }

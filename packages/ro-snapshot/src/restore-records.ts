@@ -9,9 +9,11 @@
 import {
   type Batch,
   encodeObject,
+  type Indexed,
   type SaveVolume,
   type StoredObject,
   storedObjects,
+  storedObjectsOf,
 } from '@palimpsest/save-volume';
 import type { RestoreProgress, RestoreSource, SnapshotReference } from './restore-source.js';
 
@@ -53,10 +55,8 @@ export interface RestoreLayer {
 export function storedRestores(
   save: SaveVolume,
   volume: number,
-): { id: number; object: StoredRestore }[] {
-  return storedObjects<StoredRestore>(save, 'restore').filter(
-    ({ object }) => object.volume === volume,
-  );
+): readonly Indexed<StoredRestore>[] {
+  return storedObjectsOf<StoredRestore>(save, 'restore', volume);
 }
 
 /**

@@ -74,15 +74,8 @@ export class SavedStates {
   /** Follows the queue and the layers as they are now. */
   follow(queue: SnapshotQueue): void {
     const stops = new Set([queue.youngest, ...this.#layers.all.map(({ undo }) => undo)]);
-    let older: number | undefined;
-    this.#hasUnused = queue.records.some(({ id }) => this.#unused.isIn(id));
-    for (const { id } of queue.records) {
-      if (this.#unused.isIn(id)) {
-        stops.add(id);
-        if (older !== undefined) stops.add(older);
-      }
-      older = id;
-    }
+    this.#hasUnused = queue.unused.size > 0;
+    for (const id of queue.unused) stops.add(id).add(queue.olderThan(id));
     this.#stops = [...stops].filter((id) => id > 0).sort((a, b) => b - a);
   }
 

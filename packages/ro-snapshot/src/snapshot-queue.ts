@@ -8,17 +8,19 @@
  *       to p, else its block is given back. k is hidden in one commit; its entries follow in as many
  *       as it takes, and a crash between them is resumed at the next opening (I6).
  *   Q4  What something is based on (a branch, a restore) is not deleted.
+ *   Q5  What a change of one snapshot costs does not depend on how many there are.
  */
 import { StorageError } from '@palimpsest/block-device';
 import {
   type Attributes,
   atLevel,
   type Batch,
+  ById,
   encodeObject,
   LEVELS_MAX,
   type SaveVolume,
-  type StoredObject,
-  storedObjects,
+  storedDependants,
+  storedObject,
 } from '@palimpsest/save-volume';
 import {
   type SnapshotRecord,
@@ -48,7 +50,9 @@ export interface DeletionOptions {
 export class SnapshotQueue {
   readonly #save: SaveVolume;
   readonly #space: number;
-  #records: readonly SnapshotRecord[] = [];
+  readonly #records = new ById<SnapshotRecord>();
+  /** Those of them that have spans of unused blocks. */
+  readonly #unused = new Set<number>();
   /** Hidden but not gone yet, oldest first. */
   #deleting: readonly number[] = [];
   #deletions: Promise<void> = Promise.resolve();
@@ -63,12 +67,12 @@ export class SnapshotQueue {
 
   /** Oldest (head) first. */
   get records(): readonly SnapshotRecord[] {
-    return this.#records;
+    return this.#records.list();
   }
 
   /** The snapshot that blocks are saved for; 0 when there is none. */
   get youngest(): number {
-    return this.#records.at(-1)?.id ?? 0;
+    return this.#records.last?.id ?? 0;
   }
 
   /**
@@ -83,31 +87,46 @@ export class SnapshotQueue {
 
   /** The snapshot, unless it is deleted. */
   find(id: number): SnapshotRecord | undefined {
-    return this.#records.find((record) => record.id === id);
+    return this.#records.get(id);
   }
 
-  /** Takes the queue over from the stored objects, as after every change of them. */
+  /** The next older snapshot than `id`; 0 when there is none. */
+  olderThan(id: number): number {
+    return this.#records.before(id)?.id ?? 0;
+  }
+
+  /** Ids of the snapshots that have spans of unused blocks. */
+  get unused(): ReadonlySet<number> {
+    return this.#unused;
+  }
+
+  /** Takes the whole queue over from the stored objects. */
   read(): void {
-    const stored = storedSnapshots(this.#save, this.#space);
-    this.#records = stored.filter(({ object }) => object.deleting !== true).map(snapshotRecord);
-    this.#deleting = stored.filter(({ object }) => object.deleting === true).map(({ id }) => id);
+    this.#records.clear();
+    this.#unused.clear();
+    this.#deleting = [];
+    for (const { id, object } of storedSnapshots(this.#save, this.#space)) this.#put(id, object);
   }
 
-  /**
-   * Adds a snapshot at the tail, in one commit. The caller sees to it that nothing is held and that
-   * nothing changes meanwhile (Q1).
-   */
-  async add(size: number, attributes: Attributes, alongside?: Alongside): Promise<SnapshotRecord> {
-    let record: SnapshotRecord | undefined;
-    await this.#save.transact((batch) => {
-      record = this.addTo(batch, size, attributes);
-      alongside?.(batch);
-    });
-    this.read();
-    return record as SnapshotRecord;
+  /** The same for one snapshot that is, or was, of this space, after a commit that changed it (Q5). */
+  follow(id: number): void {
+    const stored = storedObject<StoredSnapshot>(this.#save, 'snapshot', id);
+    this.#records.delete(id);
+    this.#unused.delete(id);
+    if (this.#deleting.includes(id)) this.#deleting = this.#deleting.filter((each) => each !== id);
+    if (stored?.volume === this.#space) this.#put(id, stored);
   }
 
-  /** Puts a snapshot at the tail into the batch of a commit; `read` the queue when that is done. */
+  #put(id: number, object: StoredSnapshot): void {
+    if (object.deleting === true) {
+      this.#deleting = [...this.#deleting, id].sort((a, b) => a - b);
+      return;
+    }
+    this.#records.set(snapshotRecord({ id, object }));
+    if (object.unused === true) this.#unused.add(id);
+  }
+
+  /** Puts a snapshot at the tail into the batch of a commit, with which it is in the queue. */
   addTo(
     batch: Batch,
     size: number,
@@ -132,17 +151,16 @@ export class SnapshotQueue {
    * @throws {StorageError} ERR_NOT_FOUND; ERR_IN_USE when something is based on it (Q4).
    */
   async hide(id: number, alongside?: Alongside): Promise<void> {
-    const stored = storedSnapshots(this.#save, this.#space).find((each) => each.id === id);
-    if (stored === undefined || stored.object.deleting === true) {
+    const stored = storedObject<StoredSnapshot>(this.#save, 'snapshot', id);
+    if (stored?.volume !== this.#space || stored.deleting === true) {
       throw new StorageError('ERR_NOT_FOUND', `volume ${this.#space} has no snapshot ${id}`);
     }
-    const hidden: StoredSnapshot = { ...stored.object, deleting: true };
+    const hidden: StoredSnapshot = { ...stored, deleting: true };
     await this.#save.transact((batch) => {
       assertNoDependants(this.#save, id, batch);
       batch.object(id, encodeObject(hidden));
       alongside?.(batch);
     }, GIVES_BACK);
-    this.read();
   }
 
   /** Gives back or moves every entry of a hidden snapshot, one deletion after the other. */
@@ -194,7 +212,6 @@ export class SnapshotQueue {
         if (isGone) batch.object(snapshot, undefined);
       }, GIVES_BACK);
     }
-    this.#deleting = this.#deleting.filter((id) => id !== snapshot);
   }
 
   async #hasEntries(snapshot: number): Promise<boolean> {
@@ -210,7 +227,7 @@ export class SnapshotQueue {
     const save = this.#save;
     const version = atLevel(level, snapshot);
     // A snapshot is never created between two existing ones.
-    const older = this.#records.findLast(({ id }) => id < snapshot)?.id;
+    const older = this.#records.before(snapshot)?.id;
     const heir = older === undefined ? undefined : atLevel(level, older);
     const isKept = async (block: number): Promise<boolean> => {
       if (heir === undefined) return false;
@@ -238,9 +255,7 @@ export class SnapshotQueue {
 
 /** Q4. */
 function assertNoDependants(save: SaveVolume, snapshot: number, batch: Batch): void {
-  const dependants = storedObjects<StoredObject>(save, undefined, batch).filter(
-    ({ object }) => object.base?.snapshot === snapshot || object.needs?.includes(snapshot),
-  );
+  const dependants = storedDependants(save, snapshot, batch);
   if (dependants.length === 0) return;
   throw new StorageError(
     'ERR_IN_USE',

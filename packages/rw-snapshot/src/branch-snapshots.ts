@@ -17,6 +17,7 @@ import {
   type Alongside,
   createSnapshots,
   type DeletionOptions,
+  queueOf,
   type SnapshotRecord,
   type SnapshotTaker,
   type StoredSnapshot,
@@ -29,7 +30,7 @@ import {
 } from '@palimpsest/save-volume';
 import { joinExtents } from './branch-device.js';
 import { type Beneath, Lineage } from './lineage.js';
-import { aloneOnSpace, openBranchOf, queueOf } from './open-branches.js';
+import { aloneOnSpace, openBranchOf } from './open-branches.js';
 import { findBranch, findSpace, type StoredSpace } from './records.js';
 import { settleRetired } from './retired-spaces.js';
 

@@ -7,15 +7,21 @@
  *   R2  Snapshots of the branch survive its refresh: they are of the retired space.
  */
 import { StorageError } from '@palimpsest/block-device';
-import type { Alongside, SnapshotRecord, StoredSnapshot } from '@palimpsest/ro-snapshot';
+import {
+  type Alongside,
+  queueOf,
+  type SnapshotRecord,
+  type StoredSnapshot,
+} from '@palimpsest/ro-snapshot';
 import {
   type Attributes,
   type Batch,
   encodeObject,
   type SaveVolume,
-  storedObjects,
+  storedDependants,
+  storedObjectsOf,
 } from '@palimpsest/save-volume';
-import { dropBranch, openBranchOf, queueOf, takeBranch } from './open-branches.js';
+import { dropBranch, openBranchOf, takeBranch } from './open-branches.js';
 import {
   type Base,
   type BranchRecord,
@@ -154,8 +160,8 @@ export async function deleteBranches(
     let spaces: readonly number[] = [];
     await save.transact((batch) => {
       spaces = spacesOf(save, ids, batch);
-      const snapshots = storedObjects<StoredSnapshot>(save, 'snapshot', batch).filter(
-        ({ object }) => spaces.includes(object.volume),
+      const snapshots = spaces.flatMap((space) =>
+        storedObjectsOf<StoredSnapshot>(save, 'snapshot', space, batch),
       );
       const shown = snapshots.filter(({ object }) => object.deleting !== true);
       if (options.withSnapshots !== true && shown.length > 0) {
@@ -241,9 +247,9 @@ function putSpace(batch: Batch, id: number, space: StoredSpace): void {
 
 /** Every space, retired ones too, of some branches. */
 function spacesOf(save: SaveVolume, branches: readonly number[], batch: Batch): number[] {
-  return storedObjects<StoredSpace>(save, 'space', batch)
-    .filter(({ object }) => branches.includes(object.branch))
-    .map(({ id }) => id);
+  return branches.flatMap((branch) =>
+    storedObjectsOf<StoredSpace>(save, 'space', branch, batch).map(({ id }) => id),
+  );
 }
 
 function assertNeededByNobody(
@@ -252,15 +258,15 @@ function assertNeededByNobody(
   except: ReadonlySet<number>,
   batch: Batch,
 ): void {
-  const dependants = storedObjects(save, undefined, batch).filter(
-    ({ id, object }) =>
-      !except.has(id) &&
-      ((object.base && snapshots.has(object.base.snapshot)) ||
-        object.needs?.some((need) => snapshots.has(need))),
-  );
-  if (dependants.length === 0) return;
+  const dependants = new Set<number>();
+  for (const snapshot of snapshots) {
+    for (const { id } of storedDependants(save, snapshot, batch)) {
+      if (!except.has(id)) dependants.add(id);
+    }
+  }
+  if (dependants.size === 0) return;
   throw new StorageError(
     'ERR_IN_USE',
-    `${dependants.length} branches or restores need its snapshots: delete or end them first`,
+    `${dependants.size} branches or restores need its snapshots: delete or end them first`,
   );
 }

@@ -24,7 +24,7 @@ import {
   type SaveVolume,
   type StoredObject,
   storedObject,
-  storedObjects,
+  storedObjectsOf,
 } from '@palimpsest/save-volume';
 import { type BlockRange, mergedRanges, oneRange, rangesOf } from './block-ranges.js';
 import { ownRuns } from './own-runs.js';
@@ -119,8 +119,8 @@ function recorded(
   for (let level = 1; level <= LEVELS_MAX; level += 1) {
     lists.push(recordedSpans(save, space, level, from, to));
   }
-  for (const { object } of storedObjects<StoredRestore>(save, 'restore')) {
-    if (object.volume !== space || object.ended === true) continue;
+  for (const { object } of storedObjectsOf<StoredRestore>(save, 'restore', space)) {
+    if (object.ended === true) continue;
     if (object.undo < from || object.undo >= to) continue;
     // What is not written yet differs from the state before as the source does (DF2).
     const source = chainOf(save, { kind: 'snapshot', id: object.source.snapshot });
@@ -161,8 +161,8 @@ async function* recordedSpans(
   for (let block = 0; ; ) {
     const blocks = await undisturbed(save, space, async () => {
       const found = new Set<number>();
-      for (const { id, object } of storedObjects<StoredSnapshot>(save, 'snapshot')) {
-        if (object.volume !== space || id < from || id >= to) continue;
+      for (const { id } of storedObjectsOf<StoredSnapshot>(save, 'snapshot', space)) {
+        if (id < from || id >= to) continue;
         for (const each of await save.map.listSaved(space, atLevel(level, id), block, STEP)) {
           found.add(each);
         }
@@ -195,8 +195,7 @@ async function undisturbed<Result>(
 
 /** Which snapshots a space has, and which of them are going ("-"). */
 function snapshotsOf(save: SaveVolume, space: number): string {
-  return storedObjects<StoredSnapshot>(save, 'snapshot')
-    .filter(({ object }) => object.volume === space)
+  return storedObjectsOf<StoredSnapshot>(save, 'snapshot', space)
     .map(({ id, object }) => (object.deleting === true ? `-${id}` : `${id}`))
     .join();
 }

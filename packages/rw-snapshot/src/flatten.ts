@@ -10,7 +10,7 @@
  *       the restore may have to write must not change under it (ro-snapshot, RS5).
  */
 import { StorageError, together } from '@palimpsest/block-device';
-import { type Alongside, restoreSources } from '@palimpsest/ro-snapshot';
+import { type Alongside, queueOf, restoreSources } from '@palimpsest/ro-snapshot';
 import {
   atLevel,
   type Batch,
@@ -23,7 +23,7 @@ import {
   ZERO,
 } from '@palimpsest/save-volume';
 import { type Beneath, Lineage } from './lineage.js';
-import { openBranchOf, openLineages, queueOf } from './open-branches.js';
+import { openBranchOf, openLineages } from './open-branches.js';
 import type { OwnBlocks } from './own-blocks.js';
 import { countOwned, overQuota } from './quota.js';
 import { findBranch, findSpace, lineageOf } from './records.js';

@@ -1,5 +1,5 @@
 /**
- * OpenBranches: which branches of a store are open, and the one snapshot queue of each space.
+ * OpenBranches: which branches of a store are open.
  *
  *   O1  A branch has one writer: it is open at most once, and what changes or deletes it as a whole
  *       takes its place meanwhile.
@@ -7,7 +7,7 @@
  *       its youngest snapshot from the commit on that makes it so (K5).
  */
 import { StorageError } from '@palimpsest/block-device';
-import { SnapshotQueue } from '@palimpsest/ro-snapshot';
+import { queueOf } from '@palimpsest/ro-snapshot';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { BranchDevice, BranchParts } from './branch-device.js';
 import type { Lineage } from './lineage.js';
@@ -21,9 +21,6 @@ export interface OpenBranch {
 interface Registry {
   /** `undefined` while something changes the branch as a whole. */
   readonly branches: Map<number, OpenBranch | undefined>;
-  readonly queues: Map<number, SnapshotQueue>;
-  /** Spaces whose queues are as the stored objects are now. */
-  readonly current: Set<number>;
   readonly lineages: Set<Lineage>;
   /** The last in line at each branch (O2). */
   readonly lines: Map<number, Promise<unknown>>;
@@ -34,15 +31,7 @@ const REGISTRIES = new WeakMap<SaveVolume, Registry>();
 function registryOf(save: SaveVolume): Registry {
   let registry = REGISTRIES.get(save);
   if (registry === undefined) {
-    const current = new Set<number>();
-    registry = {
-      branches: new Map(),
-      queues: new Map(),
-      current,
-      lineages: new Set(),
-      lines: new Map(),
-    };
-    save.watchObjects(() => current.clear());
+    registry = { branches: new Map(), lineages: new Set(), lines: new Map() };
     REGISTRIES.set(save, registry);
   }
   return registry;
@@ -92,23 +81,6 @@ export function showBranch(save: SaveVolume, id: number, branch: OpenBranch): vo
 /** Gives the branch free. */
 export function dropBranch(save: SaveVolume, id: number): void {
   registryOf(save).branches.delete(id);
-}
-
-/** The queue of a branch's space, as it is now. */
-export function queueOf(save: SaveVolume, space: number): SnapshotQueue {
-  const { queues, current } = registryOf(save);
-  let queue = queues.get(space);
-  if (queue === undefined) {
-    queue = new SnapshotQueue(save, space);
-    queues.set(space, queue);
-  } else if (!current.has(space)) queue.read();
-  current.add(space);
-  return queue;
-}
-
-/** Forgets the queue of a space that is gone. */
-export function forgetQueue(save: SaveVolume, space: number): void {
-  registryOf(save).queues.delete(space);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Quotas of branches: what one has of its own, counted, and the refusal of more. */
 import { StorageError } from '@palimpsest/block-device';
-import { type SaveVolume, storedObjects } from '@palimpsest/save-volume';
+import { type SaveVolume, storedObjectsOf } from '@palimpsest/save-volume';
 import { findSpace, type StoredSpace } from './records.js';
 
 /** Entries of the map looked at together. */
@@ -30,8 +30,8 @@ export function overQuota(
 export async function countOwned(save: SaveVolume, space: number): Promise<number> {
   const { branch } = findSpace(save, space);
   let count = 0;
-  for (const { id, object } of storedObjects<StoredSpace>(save, 'space')) {
-    if (object.branch === branch) count += await countOwn(save, id);
+  for (const { id } of storedObjectsOf<StoredSpace>(save, 'space', branch)) {
+    count += await countOwn(save, id);
   }
   return count;
 }

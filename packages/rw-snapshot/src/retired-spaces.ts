@@ -7,7 +7,7 @@
  *   X2  What a crash or a close interrupts goes on at the next opening: every step is a commit that
  *       leaves nothing half done.
  */
-import type { StoredSnapshot } from '@palimpsest/ro-snapshot';
+import { forgetQueue, queueOf, type StoredSnapshot } from '@palimpsest/ro-snapshot';
 import {
   atLevel,
   LIVE,
@@ -17,7 +17,7 @@ import {
   storedObjects,
   versionOf,
 } from '@palimpsest/save-volume';
-import { forgetQueue, openBranchOf, queueOf } from './open-branches.js';
+import { openBranchOf } from './open-branches.js';
 import { findSpace, type StoredSpace } from './records.js';
 
 /** Entries that one commit gives back at most. */

@@ -18,7 +18,7 @@ import {
   type MapEntry,
   type SaveVolume,
   storedObject,
-  storedObjects,
+  storedObjectsOf,
   versionOf,
 } from '@palimpsest/save-volume';
 import { findSpace, type StoredBranch, type StoredSpace } from './records.js';
@@ -161,8 +161,8 @@ async function eachEntry(
 
 /** The versions of a space that are read: its snapshots, and the present of a branch; ascending. */
 function versionsOf(save: SaveVolume, space: number): number[] {
-  const versions = storedObjects<StoredSnapshot>(save, 'snapshot')
-    .filter(({ object }) => object.volume === space && object.deleting !== true)
+  const versions = storedObjectsOf<StoredSnapshot>(save, 'snapshot', space)
+    .filter(({ object }) => object.deleting !== true)
     .map(({ id }) => id);
   return isBranchSpace(save, space) && !isRetired(save, space) ? [...versions, LIVE] : versions;
 }
@@ -176,8 +176,8 @@ function isRetired(save: SaveVolume, space: number): boolean {
 }
 
 function isDeleting(save: SaveVolume, space: number): boolean {
-  return storedObjects<StoredSnapshot>(save, 'snapshot').some(
-    ({ object }) => object.volume === space && object.deleting === true,
+  return storedObjectsOf<StoredSnapshot>(save, 'snapshot', space).some(
+    ({ object }) => object.deleting === true,
   );
 }
 

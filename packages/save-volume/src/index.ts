@@ -3,6 +3,7 @@
  * with atomic, group-committed changes. Durable and crash-safe; memory bounded by a cache budget.
  */
 export type { Batch } from './batch.js';
+export { ById } from './by-id.js';
 export type { CheckedPart, CheckReport } from './check.js';
 export { checkSaveVolume } from './check.js';
 export type { EarmarkedSpace } from './earmark.js';
@@ -21,6 +22,13 @@ export type { Participant, SaveVolume, SaveVolumeOptions, Shrinkage } from './sa
 export type { SpaceCrossing, SpaceReport } from './space-report.js';
 export { usedPercent } from './space-report.js';
 export type { Attributes, StoredObject } from './stored-objects.js';
-export { encodeObject, storedObject, storedObjects } from './stored-objects.js';
+export {
+  decodeObject,
+  encodeObject,
+  storedDependants,
+  storedObject,
+  storedObjects,
+  storedObjectsOf,
+} from './stored-objects.js';
 export type { VerifyCursor, VerifyOptions, VerifyReport } from './verify-report.js';
 export { atLevel, LEVELS_MAX, LIVE, levelOf, versionOf } from './versions.js';

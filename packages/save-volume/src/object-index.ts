@@ -1,11 +1,13 @@
 /**
- * ObjectIndex: the objects of a store by type, in order of id, so that finding the few of one kind
- * does not cost a look at all of ten thousand.
+ * ObjectIndex: the objects of a store by type, by what they are of, and by which snapshots they need;
+ * in order of id. So finding the few of one kind does not cost a look at all of ten thousand, and
+ * neither does adding one.
  *
- *   OI1 A list that was handed out never changes: the next change makes another.
+ *   OI1 A list that was handed out never changes (BI1).
  *   OI2 Objects are parsed when a list is asked for, so that a damaged one fails its reader, not the
  *       commit that changed it.
  */
+import { ById } from './by-id.js';
 
 /** An object with its id. */
 export interface Indexed<Shape> {
@@ -20,64 +22,100 @@ export interface ObjectSource {
   watchObjects(hear: (id: number) => void): void;
 }
 
+/** What the index goes by. */
+export interface Reading<Shape> {
+  parse(id: number, bytes: Uint8Array): Shape;
+  /** The object that this one is of. */
+  ownerOf(object: Shape): number | undefined;
+  /** The snapshots that it needs. */
+  needsOf(object: Shape): readonly number[];
+}
+
 /** See the file header. */
 export class ObjectIndex<Shape extends { readonly type: string }> {
   readonly #source: ObjectSource;
-  readonly #parse: (id: number, bytes: Uint8Array) => Shape;
-  readonly #lists = new Map<string | undefined, Indexed<Shape>[]>();
-  readonly #types = new Map<number, string>();
+  readonly #reading: Reading<Shape>;
+  readonly #all = new ById<Indexed<Shape>>();
+  /** By type; and by type and owner. */
+  readonly #groups = new Map<string, ById<Indexed<Shape>>>();
+  /** By the id of a snapshot, the ids of those that need it. */
+  readonly #needing = new Map<number, Set<number>>();
   /** Changed since they were last put into lists. */
   readonly #changed: Set<number>;
 
-  constructor(source: ObjectSource, parse: (id: number, bytes: Uint8Array) => Shape) {
+  constructor(source: ObjectSource, reading: Reading<Shape>) {
     this.#source = source;
-    this.#parse = parse;
+    this.#reading = reading;
     this.#changed = new Set(source.objects().map(({ id }) => id));
     source.watchObjects((id) => this.#changed.add(id));
   }
 
   /** Objects of one type, or of all, in order of id. */
   list(type: string | undefined): readonly Indexed<Shape>[] {
-    if (this.#changed.size > 0) this.#follow();
-    return this.#lists.get(type) ?? [];
+    this.#follow();
+    if (type === undefined) return this.#all.list();
+    return this.#groups.get(type)?.list() ?? [];
+  }
+
+  /** Objects of one type that are of one other object. */
+  listOf(type: string, owner: number): readonly Indexed<Shape>[] {
+    this.#follow();
+    return this.#groups.get(groupOf(type, owner))?.list() ?? [];
+  }
+
+  /** Objects that need a snapshot, in order of id. */
+  needing(snapshot: number): readonly Indexed<Shape>[] {
+    this.#follow();
+    const ids = [...(this.#needing.get(snapshot) ?? [])].sort((a, b) => a - b);
+    return ids.map((id) => this.#all.get(id) as Indexed<Shape>);
   }
 
   #follow(): void {
-    const copied = new Set<string | undefined>();
-    const listOf = (type: string | undefined): Indexed<Shape>[] => {
-      let list = this.#lists.get(type) ?? [];
-      if (!copied.has(type)) list = [...list]; // OI1
-      copied.add(type);
-      this.#lists.set(type, list);
-      return list;
-    };
     for (const id of this.#changed) {
       const bytes = this.#source.object(id);
-      const object = bytes === undefined ? undefined : this.#parse(id, bytes);
-      const before = this.#types.get(id);
-      if (before !== undefined && before !== object?.type) put(listOf(before), id, undefined);
-      if (object !== undefined) put(listOf(object.type), id, object);
-      if (object !== undefined || before !== undefined) put(listOf(undefined), id, object);
-      if (object === undefined) this.#types.delete(id);
-      else this.#types.set(id, object.type);
+      const object = bytes === undefined ? undefined : this.#reading.parse(id, bytes);
+      const before = this.#all.get(id);
+      const now = object === undefined ? undefined : { id, object };
+      this.#regroup(id, before?.object, now);
       this.#changed.delete(id);
     }
   }
+
+  #regroup(id: number, before: Shape | undefined, now: Indexed<Shape> | undefined): void {
+    if (before !== undefined) {
+      for (const snapshot of this.#reading.needsOf(before)) this.#forgetNeed(snapshot, id);
+      for (const name of this.#groupsOf(before)) {
+        const group = this.#groups.get(name);
+        group?.delete(id);
+        if (group?.size === 0) this.#groups.delete(name);
+      }
+    }
+    if (now === undefined) {
+      this.#all.delete(id);
+      return;
+    }
+    this.#all.set(now);
+    for (const name of this.#groupsOf(now.object)) {
+      const group = this.#groups.get(name) ?? new ById<Indexed<Shape>>();
+      group.set(now);
+      this.#groups.set(name, group);
+    }
+    for (const snapshot of this.#reading.needsOf(now.object)) {
+      const ids = this.#needing.get(snapshot) ?? new Set();
+      this.#needing.set(snapshot, ids.add(id));
+    }
+  }
+
+  #forgetNeed(snapshot: number, id: number): void {
+    const ids = this.#needing.get(snapshot);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#needing.delete(snapshot);
+  }
+
+  #groupsOf(object: Shape): string[] {
+    const owner = this.#reading.ownerOf(object);
+    return owner === undefined ? [object.type] : [object.type, groupOf(object.type, owner)];
+  }
 }
 
-/** Puts an object where it belongs, or takes it out. New ids are the highest, so at the end. */
-function put<Shape>(list: Indexed<Shape>[], id: number, object: Shape | undefined): void {
-  let low = 0;
-  let high = list.length;
-  const last = list.at(-1);
-  if (last === undefined || last.id < id) low = high;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((list[middle] as Indexed<Shape>).id < id) low = middle + 1;
-    else high = middle;
-  }
-  const found = list[low]?.id === id ? 1 : 0;
-  if (object === undefined) list.splice(low, found);
-  else if (found === 1) list[low] = { id, object };
-  else list.splice(low, 0, { id, object });
-}
+const groupOf = (type: string, owner: number): string => `${type} of ${owner}`;

@@ -135,6 +135,9 @@ type Limits = SaveVolumeOptions &
     readonly turn: () => Promise<void>;
   };
 
+/** Told of an object that has changed, and what its bytes were before. It must not throw. */
+export type ObjectWatcher = (id: number, before: Uint8Array | undefined) => void;
+
 /** Told of a batch, and where its new blocks are. */
 export type CommitObserver = (batch: Batch, addresses: readonly number[]) => void;
 
@@ -162,7 +165,7 @@ export class SaveVolume implements AsyncDisposable {
   #cannotGrow = false;
   #relieving: Promise<boolean> | undefined;
   readonly #objects: Map<number, Uint8Array>;
-  readonly #objectWatchers: ((id: number) => void)[] = [];
+  readonly #objectWatchers: ObjectWatcher[] = [];
   readonly #seed: number;
   readonly #participants = new Set<Participant>();
   readonly #tasks: Task[] = [];
@@ -235,8 +238,8 @@ export class SaveVolume implements AsyncDisposable {
     return [...this.#objects].map(([id, bytes]) => ({ id, bytes })).sort((a, b) => a.id - b.id);
   }
 
-  /** Has `hear` called with the id of every object that a commit changes, from now on. It must not throw. */
-  watchObjects(hear: (id: number) => void): void {
+  /** Has `hear` told of every object that a commit changes, from now on. */
+  watchObjects(hear: ObjectWatcher): void {
     this.#objectWatchers.push(hear);
   }
 
@@ -725,11 +728,12 @@ export class SaveVolume implements AsyncDisposable {
       pending.set(space, block, entry, kind === REMOVE);
     }
     for (const { id, bytes } of batch.objects) {
-      this.#objectBytes += objectBytes(bytes) - objectBytes(this.#objects.get(id));
+      const before = this.#objects.get(id);
+      this.#objectBytes += objectBytes(bytes) - objectBytes(before);
       if (bytes === undefined) this.#objects.delete(id);
       else this.#objects.set(id, bytes);
       this.#objectsChanged = true;
-      for (const hear of this.#objectWatchers) hear(id);
+      for (const hear of this.#objectWatchers) hear(id, before);
     }
     for (const observe of this.#observers) observe(batch, addresses);
     for (const address of batch.freed) await this.allocator.release(address); // C3
