@@ -214,11 +214,11 @@ export class BranchDevice implements BlockDriver {
     }
     if (cost > 0 && !save.reserve(cost)) return false;
     if (count === 1) {
-      own.held.hold(first, source);
+      own.hold(first, source);
       return true;
     }
     for (let index = 0; index < count; index += 1) {
-      own.held.hold(first + index, slicePart(source, index, blockSize));
+      own.hold(first + index, slicePart(source, index, blockSize));
     }
     return true;
   }

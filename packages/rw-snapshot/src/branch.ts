@@ -2,12 +2,12 @@
  * Branch: a branch that is open. Any number of clients may share its device.
  */
 import { type BlockDevice, checked, type DeviceMetrics } from '@palimpsest/block-device';
-import type { Alongside, SnapshotRecord } from '@palimpsest/ro-snapshot';
+import { type Alongside, queueOf, type SnapshotRecord } from '@palimpsest/ro-snapshot';
 import { type Attributes, LIVE, type SaveVolume } from '@palimpsest/save-volume';
 import { BranchDevice, type BranchParts } from './branch-device.js';
 import { createBranchSnapshot } from './branch-snapshots.js';
 import { type Beneath, Lineage } from './lineage.js';
-import { dropBranch, inLine, queueOf, showBranch, takeBranch } from './open-branches.js';
+import { dropBranch, inLine, showBranch, takeBranch } from './open-branches.js';
 import { OwnBlocks } from './own-blocks.js';
 import { findBranch, findSpace } from './records.js';
 import { ZeroSpans } from './zero-spans.js';
@@ -66,7 +66,6 @@ async function open(save: SaveVolume, id: number, beneath: Beneath): Promise<Bra
   const parts: BranchParts = { save, space, own, lineage, size };
   const driver = new BranchDevice(parts);
   const device = checked(driver);
-  save.join(own);
   showBranch(save, id, { device: driver, parts });
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {

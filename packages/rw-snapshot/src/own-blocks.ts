@@ -7,6 +7,8 @@
  *       durable together or not at all, so no torn write can fail a checksum.
  *   K5  The first change of a block after a snapshot of the branch records, in the same commit, what
  *       it was under that snapshot (E1): the old entry moves there, or one that says "beneath".
+ *   K7  It takes part in commits while it holds something: of ten thousand open branches few do, and a
+ *       commit asks only those.
  *   K6  A quota counts what all spaces of the branch have, retired ones too, as of the last commit, and
  *       what is held or let in already: two writers at once are not let in for the same last block.
  */
@@ -72,6 +74,12 @@ export class OwnBlocks implements Participant {
 
   // ---- Taking part in commits ----------------------------------------------------------------
 
+  /** Holds a copy of `bytes` for the next commit. The caller has reserved what `held.costOf` says. */
+  hold(block: number, bytes: HeldBlock): void {
+    if (this.held.size === 0) this.#save.join(this); // K7
+    this.held.hold(block, bytes);
+  }
+
   begin(): void {
     this.held.begin();
   }
@@ -98,6 +106,7 @@ export class OwnBlocks implements Participant {
 
   settle(): undefined {
     this.held.settle();
+    if (this.held.size === 0) this.#save.leave(this); // K7
     this.counts.stored += this.#batched.stored;
     this.counts.zeros += this.#batched.zeros;
     this.#forgetBatch();

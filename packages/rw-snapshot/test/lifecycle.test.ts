@@ -81,3 +81,37 @@ test('zeros written one by one to a branch in a full store leave room for checkp
   await deleteBranch(save, branch.id);
   expect((await save.verify({ data: true })).problems).toEqual([]);
 });
+
+test('a commit asks only the branches that hold something, and each until it holds nothing (K7)', async () => {
+  const { save, branch, volume } = await makeWorld();
+  const taking = new Set<unknown>();
+  const { join, leave } = save;
+  save.join = (participant) => {
+    taking.add(participant);
+    join.call(save, participant);
+  };
+  save.leave = (participant) => {
+    taking.delete(participant);
+    leave.call(save, participant);
+  };
+  const [snapshot] = volume.snapshots;
+  const record = await createBranch(save, { volume: volume.id, snapshot: snapshot?.id as number });
+  const other = await openBranch(save, record.id, ({ snapshot: id }) => volume.openSnapshot(id));
+  expect(taking.size).toBe(0);
+  for (let delay = 0; delay < 40; delay += 1) {
+    await branch.device.write(filled(1), delay * BLOCK);
+    expect(taking.size).toBe(1);
+    const flushed = branch.device.flush();
+    for (let turn = 0; turn < delay; turn += 1) await undefined;
+    // In the midst of a commit that saves the first write: this one is for the next.
+    await branch.device.write(filled(2), (delay + 1) * BLOCK);
+    await other.device.write(filled(3), delay * BLOCK);
+    await flushed;
+    await Promise.all([branch.device.flush(), other.device.flush()]);
+    expect(taking.size, `delay ${delay}`).toBe(0);
+  }
+  await branch.close();
+  await other.close();
+  expect(await save.map.count(record.space)).toBe(40);
+  expect((await save.verify({ data: true })).problems).toEqual([]);
+});
