@@ -30,6 +30,11 @@ export interface RestoreSource {
    * the root, in order; fewer only when there are no more. More than the limit may come.
    */
   nextDiffering(from: number, limit: number, before?: number): Promise<readonly number[]>;
+  /**
+   * No fewer than the blocks that `nextDiffering` tells of in all, found without looking at each: a
+   * restore starts at once however many there are.
+   */
+  countDiffering(): Promise<number>;
   /** Called once nothing is restored from it any more, also when the restore does not start. */
   close?(): void;
 }

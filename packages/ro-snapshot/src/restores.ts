@@ -16,7 +16,7 @@ import {
   LIVE,
   type SaveVolume,
   type StoredObject,
-  storedObjects,
+  storedObject,
 } from '@palimpsest/save-volume';
 import type { CopyOut } from './copy-out.js';
 import type { Exclusion } from './exclusion.js';
@@ -100,10 +100,8 @@ async function startFrom(
   const { save, volume, queue, layers } = parts;
   assertFits(parts, source);
   await parts.drain();
-  const differing = (await countAtMost(parts, source)) + layers.remaining;
-  const total = Math.min(differing, parts.size() / save.blockSize);
   const before = parts.space.blocks;
-  await setAside(parts, total, layers.all.length + 1);
+  const total = await setAsideFor(parts, source);
   let started: StartedRestore | undefined;
   try {
     await save.transact((batch) => {
@@ -131,7 +129,6 @@ async function startFrom(
   }
   const { restore, undo } = started as StartedRestore;
   layers.reset([...layers.all, { id: restore, source, undo: undo.id, cursor: 0, done: 0, total }]);
-  queue.read();
   parts.follow();
   return { restore, undo };
 }
@@ -262,16 +259,43 @@ function ownSource({ queue, openSnapshot, volume }: RestoreParts, id: number): R
     readInto: (target, position) => device.readInto(target, position),
     mayDiffer: () => false,
     nextDiffering: () => Promise.resolve([]),
+    countDiffering: () => Promise.resolve(0),
   };
 }
 
-/** Blocks that the source and the volume may differ in, at most. */
-async function countAtMost({ save, volume }: RestoreParts, source: RestoreSource): Promise<number> {
-  let count = await save.map.countAtMost(volume, source.root, LIVE);
+/**
+ * RS4, for a restore that starts; the number of blocks that may differ, at most. A bound that is had at
+ * once will do where there is room for so many; only where there is not are they counted one by one.
+ */
+async function setAsideFor(parts: RestoreParts, source: RestoreSource): Promise<number> {
+  const { layers, save } = parts;
+  const others = (await countChanged(parts, source.root)) + layers.remaining;
+  const most = parts.size() / save.blockSize;
+  const total = Math.min(most, others + (await source.countDiffering()));
+  try {
+    await setAside(parts, total, layers.all.length + 1);
+    return total;
+  } catch (error) {
+    if (source.root === 0 || !isStorageError(error, 'ERR_NO_SPACE')) throw error;
+    const counted = Math.min(most, others + (await countOneByOne(source)));
+    if (counted === total) throw error;
+    await setAside(parts, counted, layers.all.length + 1);
+    return counted;
+  }
+}
+
+/** Blocks that the volume changed since the snapshot at the root of a source, at most. */
+async function countChanged({ save, volume }: RestoreParts, root: number): Promise<number> {
+  let count = await save.map.countAtMost(volume, root, LIVE);
   for (let level = 1; level <= LEVELS_MAX; level += 1) {
-    const version = atLevel(level, source.root);
+    const version = atLevel(level, root);
     count += (await save.map.countAtMost(volume, version, version + 1)) * 512 ** level;
   }
+  return count;
+}
+
+async function countOneByOne(source: RestoreSource): Promise<number> {
+  let count = 0;
   for (let from = 0; ; ) {
     const blocks = await source.nextDiffering(from, COUNT_STEP);
     count += blocks.length;
@@ -296,9 +320,7 @@ function assertFits({ queue, volume, size }: RestoreParts, source: RestoreSource
 
 /** A snapshot that is being deleted can be no source any more. */
 function assertThere(save: SaveVolume, batch: Batch, ref: SnapshotReference): void {
-  const found = storedObjects<StoredObject>(save, 'snapshot', batch).find(
-    ({ id }) => id === ref.snapshot,
-  );
-  if (found !== undefined && found.object.deleting !== true) return;
+  const found = storedObject<StoredObject>(save, 'snapshot', ref.snapshot, batch);
+  if (found !== undefined && found.deleting !== true) return;
   throw new StorageError('ERR_NOT_FOUND', `space ${ref.volume} has no snapshot ${ref.snapshot}`);
 }

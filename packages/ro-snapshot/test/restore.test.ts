@@ -253,6 +253,7 @@ function sourceOf(
   base: BlockDevice,
   root: number,
   own: ReadonlyMap<number, number>,
+  most = own.size,
 ): RestoreSource {
   return {
     ref: { volume: 0, snapshot: root },
@@ -268,6 +269,7 @@ function sourceOf(
     mayDiffer: (block) => own.has(block),
     nextDiffering: async (from, limit) =>
       [...own.keys()].filter((block) => block >= from).slice(0, limit),
+    countDiffering: async () => most,
   };
 }
 
@@ -292,4 +294,19 @@ test('a source with blocks of its own is restored, and opened again by who knows
   expect(await state(again.device)).toEqual([1, 7, 1, 8, 9]);
   await again.copyBack();
   expect(await state(clone)).toEqual([1, 7, 1, 8, 9]);
+});
+
+test('where there is no room for as many blocks as may differ, those that do are counted (RS4)', async () => {
+  const { volume, save, id } = await makeChanged(4, 400 << 10);
+  const own = new Map([[20, 7]]);
+  const base = volume.openSnapshot(id);
+  const room = () => save.setAside(BLOCKS);
+  expect(room()).toBeUndefined();
+  const { restore } = await volume.startRestore(sourceOf(base, id, own, BLOCKS), { undo: {} });
+  expect(volume.restores).toMatchObject([{ id: restore, totalBlocks: 5 }]);
+  await volume.copyBack();
+  expect(await read(volume.device, 20)).toBe(7);
+  const all = new Map(Array.from({ length: BLOCKS }, (_, block) => [block, 8]));
+  const starting = volume.startRestore(sourceOf(base, id, all), { undo: {} });
+  await expect(starting).rejects.toMatchObject({ code: 'ERR_NO_SPACE' });
 });

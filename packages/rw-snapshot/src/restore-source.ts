@@ -5,10 +5,11 @@
 import type { Completion } from '@palimpsest/block-device';
 import { together } from '@palimpsest/block-device';
 import type { RestoreSource } from '@palimpsest/ro-snapshot';
-import type { SaveVolume } from '@palimpsest/save-volume';
+import { atLevel, LEVELS_MAX, LIVE, type SaveVolume } from '@palimpsest/save-volume';
 import { spaceOfSnapshot } from './branch-snapshots.js';
 import { type Beneath, Lineage } from './lineage.js';
 import { ownRuns } from './own-runs.js';
+import { spanBlocks } from './zero-spans.js';
 
 /**
  * Opens it. `beneath` opens the production snapshot at the root of the lineage.
@@ -36,8 +37,26 @@ export async function branchRestoreSource(
       const count = Math.max(0, Math.min(limit, before - from));
       return Promise.resolve(Array.from({ length: count }, (_, index) => from + index));
     },
+    countDiffering: () => countOwnAtMost(save, lineage, total),
     close: () => lineage.close(),
   };
+}
+
+/** What `nextOwn` can find in all, at most: entries are counted in the map, not looked at. */
+async function countOwnAtMost(save: SaveVolume, lineage: Lineage, total: number): Promise<number> {
+  if (lineage.root === undefined) return total;
+  const { map } = save;
+  let count = 0;
+  for (const { space, version, size } of lineage.layers) {
+    count += await map.countFrom(space, version);
+    for (let level = 1; level <= LEVELS_MAX; level += 1) {
+      const spans = await map.countAtMost(space, atLevel(level, version), atLevel(level, LIVE) + 1);
+      count += spans * spanBlocks(level);
+    }
+    count += Math.max(0, total - size);
+    if (count >= total) return total;
+  }
+  return count;
 }
 
 async function isOwn(save: SaveVolume, lineage: Lineage, block: number): Promise<boolean> {

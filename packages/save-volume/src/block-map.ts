@@ -133,11 +133,8 @@ export class BlockMap {
 
   /** Whether a space has an entry with a version from `from` on and below `to`, LIVE blocks left out. */
   async hasVersions(space: number, from: number, to: number): Promise<boolean> {
+    if (this.pending.countOf(space, from, to) > 0) return true;
     let found = false;
-    this.pending.eachOf(space, (_block, entry) => {
-      if (!entry.removed && entry.version >= from && entry.version < to) found = true;
-    });
-    if (found) return true;
     await this.byVersion.scan([space, from, 0], [space, to, 0], (view, at) => {
       const [, version, block] = readKey(view, at);
       found = this.changeOf(space, block, version) === undefined;
@@ -149,11 +146,23 @@ export class BlockMap {
   /** Entries of a space, or of one version in it: as `countAtMost`, so an estimate. */
   async count(space: number, version?: number): Promise<number> {
     if (version !== undefined) return this.countAtMost(space, version, version + 1);
-    let count = await this.byBlock.countBetween([space, 0, 0], [space + 1, 0, 0]);
-    this.pending.eachOf(space, (_block, entry) => {
-      if (!entry.removed) count += 1;
-    });
-    return count;
+    const count = await this.byBlock.countBetween([space, 0, 0], [space + 1, 0, 0]);
+    return count + this.pending.countOf(space, 0, Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * No fewer than the entries of single blocks of a space whose version is `version` or later, those that
+   * are LIVE too; counted as `countAtMost` does.
+   */
+  async countFrom(space: number, version: number): Promise<number> {
+    for (;;) {
+      const { root } = this.byBlock;
+      const pending = this.pending.countOf(space, version, Number.POSITIVE_INFINITY);
+      const all = await this.byBlock.countBetween([space, 0, 0], [space + 1, 0, 0]);
+      const older = await this.byVersion.countBetween([space, 0, 0], [space, version, 0]);
+      // After a checkpoint in between, older ones that were pending would be taken off uncounted.
+      if (this.byBlock.root === root) return pending + all - older;
+    }
   }
 
   /**
@@ -163,11 +172,10 @@ export class BlockMap {
    */
   async countAtMost(space: number, from: number, to: number): Promise<number> {
     // Pending first: what a checkpoint moves meanwhile is counted twice, and never missed.
-    let count = 0;
-    this.pending.eachOf(space, (_block, { removed, version }) => {
-      if (!removed && version >= from && version < to && version !== LIVE) count += 1;
-    });
-    return count + (await this.byVersion.countBetween([space, from, 0], [space, to, 0]));
+    const isLiveIn = from <= LIVE && LIVE < to;
+    const live = isLiveIn ? this.pending.countOf(space, LIVE, LIVE + 1) : 0;
+    const pending = this.pending.countOf(space, from, to) - live;
+    return pending + (await this.byVersion.countBetween([space, from, 0], [space, to, 0]));
   }
 
   /**

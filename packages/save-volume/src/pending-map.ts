@@ -134,6 +134,19 @@ export class PendingMap {
     }
   }
 
+  /** Entries of one space whose version is from `from` on and below `to`, removals left out. */
+  countOf(space: number, from: number, to: number): number {
+    if (!this.#spaces.has(space)) return 0;
+    const { space: spaces, state, version } = this.#columns;
+    let count = 0;
+    for (let row = 0; row < this.#count; row += 1) {
+      if (spaces[row] !== space || ((state[row] as number) & REMOVED) !== 0) continue;
+      const found = version[row] as number;
+      if (found >= from && found < to) count += 1;
+    }
+    return count;
+  }
+
   /**
    * Visits the changes of one space's blocks from `from` on and below `to`, in no order. The first call
    * sorts the blocks; what is added later is looked through until it is worth sorting again.

@@ -53,6 +53,10 @@ test.each([1, 2, 3, 4])('agrees with a list (seed %i)', async (seed) => {
       const most = await save.map.countAtMost(SPACE, from, to);
       expect(most).toBeGreaterThanOrEqual(saved.length);
       if (save.map.pending.count === 0) expect(most).toBe(saved.length);
+      const later = [...model.values()].filter(({ version }) => version >= from);
+      const mostLater = await save.map.countFrom(SPACE, from);
+      expect(mostLater).toBeGreaterThanOrEqual(later.length);
+      if (save.map.pending.count === 0) expect(mostLater).toBe(later.length);
     }
   }
   await save.checkpoint();
