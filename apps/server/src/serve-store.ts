@@ -21,6 +21,7 @@ import { createExportCatalog, meaning } from './export-catalog.js';
 import { controlSocketPath, nbdSocketPath } from './layout.js';
 import { silentLogger } from './logger.js';
 import { createNodeEnvironment } from './node-environment.js';
+import { readingInto } from './reading-into.js';
 import type { ServiceAddresses, ServiceClient } from './service.js';
 import { listenOnLoopback, listenOnSocket } from './sockets.js';
 import { ensureToken } from './token.js';
@@ -165,7 +166,7 @@ function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
     const peer =
       kind === 'unix' ? `unix#${number}` : `${socket.remoteAddress}:${socket.remotePort}`;
     if (kind === 'tcp') socket.setNoDelay(true);
-    void server.serve(socket, peer); // It never rejects: one client's end is its own.
+    void server.serve(readingInto(socket), peer); // It never rejects: one client's end is its own.
   });
 }
 

@@ -1,9 +1,12 @@
 /**
  * Requests of the transmission phase, both directions. The decoder is on the server's hot path: it
- * reads straight from the chunk that arrived, fills one header object again and again, and hands
- * payload on as views of the chunk. It allocates nothing for a request whose bytes are all there.
- *   R1  `payload` is called until exactly `length` bytes of a WRITE have been passed on.
+ * reads straight from the bytes that arrived, fills one header object again and again, and hands
+ * payload on as views of them. It keeps no bytes: who calls it keeps those that were not used.
+ *   R1  `payload` is called until exactly `length` bytes of a WRITE have been passed on: all of them
+ *       at once when they are at most a piece, else in pieces that end on multiples of a piece on the
+ *       device, so that only the ends of the request can be odd.
  *   R2  A request that was not admitted is offered again, unchanged, by the next push.
+ *   R3  What was not used is the start of a header or of a piece, or waits for the sink.
  */
 import { COMMAND, LENGTH, MAGIC } from './constants.js';
 import { ProtocolError } from './protocol-error.js';
@@ -44,8 +47,8 @@ export interface RequestSink {
    */
   admit(request: RequestHeader): boolean;
   /**
-   * Payload of the WRITE admitted last: a view of the pushed chunk. `left` bytes are still to
-   * come. Answer false to stop behind these bytes.
+   * A piece of the payload of the WRITE admitted last: a view of the pushed bytes. `left` bytes are
+   * still to come. Answer false to stop behind these bytes.
    */
   payload(bytes: Uint8Array, left: number): boolean;
 }
@@ -53,6 +56,7 @@ export interface RequestSink {
 /** Splits a stream of bytes into requests. */
 export class RequestDecoder {
   readonly #sink: RequestSink;
+  readonly #piece: number;
   readonly #header: RequestHeader = {
     flags: 0,
     type: 0,
@@ -61,60 +65,57 @@ export class RequestDecoder {
     offset: 0,
     length: 0,
   };
-  /** A header that arrived in parts. */
-  readonly #scratch = new Uint8Array(LENGTH.request);
-  readonly #scratchView: DataView = viewOf(this.#scratch);
-  #held = 0;
   #payloadLeft = 0;
 
-  constructor(sink: RequestSink) {
+  /** @param options.piece bytes of payload that are passed on at once, at most */
+  constructor(sink: RequestSink, { piece }: { readonly piece: number }) {
     this.#sink = sink;
+    this.#piece = piece;
   }
 
-  /** True between two requests: a peer that leaves now has left nothing unsaid. */
-  get idle(): boolean {
-    return this.#held === 0 && this.#payloadLeft === 0;
-  }
-
-  /** Bytes of payload that the present WRITE still lacks. */
+  /** Bytes of payload that the present WRITE still lacks. 0 between two requests. */
   get payloadLeft(): number {
     return this.#payloadLeft;
   }
 
+  /** Bytes that must lie side by side for the next step: a header, or a piece of payload. */
+  get needed(): number {
+    return this.#payloadLeft > 0 ? this.#pieceLength() : LENGTH.request;
+  }
+
   /**
-   * Decodes `chunk` until its end or until the sink says stop. Returns how many bytes were used;
-   * the rest is to be pushed again. An empty chunk retries a header that was not admitted.
+   * Decodes `bytes` as far as they go, or until the sink says stop. Returns how many were used; the
+   * rest is to be pushed again, with what came after it (R3).
    * @throws {ProtocolError} ERR_MAGIC when a request does not start with its magic.
    */
-  push(chunk: Uint8Array): number {
-    const { length } = chunk;
-    const view = viewOf(chunk);
+  push(bytes: Uint8Array): number {
+    const { length } = bytes;
+    const view = viewOf(bytes);
     let position = 0;
     for (;;) {
       if (this.#payloadLeft > 0) {
-        const count = Math.min(this.#payloadLeft, length - position);
-        if (count === 0) return position;
+        const count = this.#pieceLength();
+        if (length - position < count) return position;
         this.#payloadLeft -= count;
-        const bytes = chunk.subarray(position, position + count);
+        const piece = bytes.subarray(position, position + count);
         position += count;
-        if (!this.#sink.payload(bytes, this.#payloadLeft)) return position;
-      } else if (this.#held === 0 && length - position >= LENGTH.request) {
+        if (!this.#sink.payload(piece, this.#payloadLeft)) return position;
+      } else {
+        if (length - position < LENGTH.request) return position;
         this.#decode(view, position);
         if (!this.#sink.admit(this.#header)) return position;
         position += LENGTH.request;
-        this.#startPayload();
-      } else {
-        const count = Math.min(LENGTH.request - this.#held, length - position);
-        this.#scratch.set(chunk.subarray(position, position + count), this.#held);
-        this.#held += count;
-        position += count;
-        if (this.#held < LENGTH.request) return position;
-        this.#decode(this.#scratchView, 0);
-        if (!this.#sink.admit(this.#header)) return position;
-        this.#held = 0;
-        this.#startPayload();
+        if (this.#header.type === COMMAND.write) this.#payloadLeft = this.#header.length;
       }
     }
+  }
+
+  /** R1. */
+  #pieceLength(): number {
+    const { offset, length } = this.#header;
+    if (length <= this.#piece) return length;
+    const toBorder = this.#piece - ((offset + length - this.#payloadLeft) % this.#piece);
+    return Math.min(toBorder, this.#payloadLeft);
   }
 
   #decode(view: DataView, position: number): void {
@@ -129,9 +130,5 @@ export class RequestDecoder {
     header.cookieLow = view.getUint32(position + 12);
     header.offset = getUint64(view, position + 16);
     header.length = view.getUint32(position + 24);
-  }
-
-  #startPayload(): void {
-    if (this.#header.type === COMMAND.write) this.#payloadLeft = this.#header.length;
   }
 }

@@ -32,30 +32,42 @@ const header = fc.record<RequestHeader>({
   length: fc.integer({ min: 0, max: 200 }),
 });
 
-/** Feeds `bytes` in pieces of the given lengths; the sink stops at every n-th admission. */
+/** Bytes of payload passed on at once. */
+const PIECE = 64;
+
+/** Feeds `bytes` as they come, in the given lengths; the sink stops at every n-th admission. */
 function decodeAll(bytes: Uint8Array, sizes: readonly number[], refuseEvery: number) {
   const requests: (RequestHeader & { payload: number[] })[] = [];
   let offered = 0;
-  const decoder = new RequestDecoder({
-    admit(request) {
+  const sink = {
+    admit(request: RequestHeader) {
       offered += 1;
       if (refuseEvery > 0 && offered % refuseEvery === 0) return false;
       requests.push({ ...request, payload: [] });
       return true;
     },
-    payload(part, left) {
-      const request = requests.at(-1);
-      request?.payload.push(...part);
-      expect((request?.payload.length ?? 0) + left).toBe(request?.length);
+    payload(part: Uint8Array, left: number) {
+      const request = requests.at(-1) as (typeof requests)[number];
+      request.payload.push(...part);
+      expect(request.payload.length + left).toBe(request.length);
+      // R1: whole, or up to the next multiple of a piece on the device.
+      const end = request.offset + request.payload.length;
+      if (request.length <= PIECE) expect(left).toBe(0);
+      else if (left > 0 && Number.isSafeInteger(end)) expect(end % PIECE).toBe(0);
       return part.length % 2 === 0; // Stops behind odd parts.
     },
-  });
-  let position = 0;
-  for (let turn = 0; position < bytes.length || !decoder.idle; turn += 1) {
+  };
+  const decoder = new RequestDecoder(sink, { piece: PIECE });
+  let used = 0;
+  let come = 0;
+  for (let turn = 0; used < bytes.length; turn += 1) {
     const size = sizes.length === 0 ? bytes.length : (sizes[turn % sizes.length] ?? 1);
-    position += decoder.push(bytes.subarray(position, position + size));
+    come = Math.min(bytes.length, come + size);
+    const count = decoder.push(bytes.subarray(used, come));
+    used += count;
     if (turn > 10 * bytes.length + 100) throw new Error('no progress');
   }
+  expect(decoder.payloadLeft).toBe(0);
   return requests;
 }
 
@@ -111,7 +123,10 @@ describe('requests', () => {
   });
 
   test('a wrong magic is refused', () => {
-    const decoder = new RequestDecoder({ admit: () => true, payload: () => true });
+    const decoder = new RequestDecoder(
+      { admit: () => true, payload: () => true },
+      { piece: PIECE },
+    );
     expect(() => decoder.push(Buffer.alloc(28))).toThrowError(
       expect.objectContaining({ code: 'ERR_MAGIC' }),
     );

@@ -9,7 +9,7 @@ import type { DeviceGate } from './device-gate.js';
 import type { NbdLimits } from './limits.js';
 import type { AgreedContext } from './meta-contexts.js';
 import type { Replies } from './replies.js';
-import type { Arena } from './slabs.js';
+import type { Slab } from './slabs.js';
 
 /** What a client agreed on in its handshake. */
 export interface Agreement {
@@ -29,8 +29,6 @@ export interface ClientWork {
   readonly limits: NbdLimits;
   readonly logger: Logger;
   readonly replies: Replies;
-  /** Memory for payload on its way in. */
-  readonly inbound: Arena;
   /** The stream is gone: what is not yet begun may be left. */
   readonly closed: boolean;
   /** New changes are answered ESHUTDOWN. */
@@ -38,6 +36,12 @@ export interface ClientWork {
   /** Bytes the client asked to read, and to write. */
   bytesRead: number;
   bytesWritten: number;
+  /**
+   * The device goes on reading from the payload it was handed: where it lies stays as it is until
+   * `releaseInput`. `undefined` when it lies in memory that nobody else writes to.
+   */
+  holdInput(): Slab | undefined;
+  releaseInput(slab: Slab): void;
   /** Work goes on after the call; `jobDone` must follow. */
   jobBegun(): void;
   jobDone(): void;

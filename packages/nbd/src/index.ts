@@ -9,3 +9,4 @@ export { ANNOUNCED_PAYLOAD, DEFAULT_LIMITS } from './limits.js';
 export type { MetaContext } from './meta-contexts.js';
 export type { NbdServer, NbdServerOptions } from './server.js';
 export { createNbdServer } from './server.js';
+export type { Connection, OnRead } from './stream.js';

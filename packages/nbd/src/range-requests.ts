@@ -112,7 +112,7 @@ export class RangeRequests {
     const start = Math.floor(request.offset / blockSize) * blockSize;
     const end = request.offset + Math.min(request.length, MAX_PREFETCH);
     const stop = Math.ceil(end / blockSize) * blockSize;
-    const slab = this.#work.inbound.reserve(PIECE);
+    const slab = this.#replies.arena.reserve(PIECE);
     const at = slab.used - PIECE;
     try {
       for (let position = start; position < stop && !this.#work.closed; position += PIECE) {
@@ -121,11 +121,11 @@ export class RangeRequests {
         await turn();
       }
     } catch (error) {
-      this.#work.inbound.release(slab);
+      this.#replies.arena.release(slab);
       this.#replies.fail(request, charge, error);
       return;
     }
-    this.#work.inbound.release(slab);
+    this.#replies.arena.release(slab);
     this.#replies.succeed(request.cookieHigh, request.cookieLow, charge);
   }
 

@@ -20,7 +20,7 @@ import {
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
 import { Session, type SessionHost } from './session.js';
 import { SlabPool } from './slabs.js';
-import { tune, turn } from './stream.js';
+import { type Connection, tune, turn } from './stream.js';
 
 /** What a server needs. */
 export interface NbdServerOptions {
@@ -37,10 +37,10 @@ export interface NbdServerOptions {
 export interface NbdServer {
   /**
    * Serves a client. Resolves when it is gone and its export is released; never rejects. The
-   * stream is the server's from now on.
+   * stream is the server's from now on. One that reads into the server's memory saves a lot.
    * @param peer who it is, for logs and `clients`
    */
-  serve(stream: Duplex, peer?: string): Promise<void>;
+  serve(connection: Connection, peer?: string): Promise<void>;
   /** The clients that have chosen an export, in the order of arrival. */
   clients(): readonly ClientInfo[];
   /**
@@ -94,8 +94,10 @@ class Server implements NbdServer {
     };
   }
 
-  async serve(stream: Duplex, peer = 'unknown'): Promise<void> {
+  async serve(connection: Connection, peer = 'unknown'): Promise<void> {
     const { limits, logger } = this.#host;
+    const session = new Session(connection, peer, this.#host);
+    const { stream } = session;
     stream.on('error', () => {
       // 'close' follows and is what counts; a session, once there is one, logs it.
     });
@@ -107,7 +109,7 @@ class Server implements NbdServer {
     this.#connections += 1;
     try {
       tune(stream);
-      if (await this.#place(stream)) await this.#run(stream, peer);
+      if (await this.#place(stream)) await this.#run(session);
     } finally {
       this.#connections -= 1;
     }
@@ -220,8 +222,7 @@ class Server implements NbdServer {
     this.#handshakes -= 1;
   }
 
-  async #run(stream: Duplex, peer: string): Promise<void> {
-    const session = new Session(stream, peer, this.#host);
+  async #run(session: Session): Promise<void> {
     this.#sessions.add(session);
     this.#negotiating.add(session);
     this.#tick();

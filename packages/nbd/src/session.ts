@@ -32,6 +32,7 @@ import {
   TRANSMISSION_FLAG,
 } from '@palimpsest/nbd-codec';
 import type { ExportCatalog, NbdExport, Timers } from './catalog.js';
+import { Inbox } from './inbox.js';
 import { ANNOUNCED_PAYLOAD } from './limits.js';
 import {
   type AgreedContext,
@@ -41,6 +42,7 @@ import {
   namesChosen,
   namesListed,
 } from './meta-contexts.js';
+import type { Connection } from './stream.js';
 import { type Shared, Transmission } from './transmission.js';
 
 const FLAGS = TRANSMISSION_FLAG;
@@ -70,7 +72,10 @@ export class Session {
   /** Set once the client has chosen. */
   exportName: string | undefined;
   readonly connectedAt: number | undefined;
-  readonly #stream: Duplex;
+  /** Paused until `run`, where it reads into memory of its own. */
+  readonly stream: Duplex;
+  readonly #inbox: Inbox;
+  readonly #readsOwnMemory: boolean = false;
   readonly #host: SessionHost;
   readonly #decoder: ClientMessageDecoder;
   readonly #resolveDone: () => void;
@@ -91,8 +96,18 @@ export class Session {
   #transmission: Transmission | undefined;
   #timer: unknown;
 
-  constructor(stream: Duplex, peer: string, host: SessionHost) {
-    this.#stream = stream;
+  /** @param connection where the client's bytes come from and go to */
+  constructor(connection: Connection, peer: string, host: SessionHost) {
+    this.#inbox = new Inbox(host.pool);
+    if (typeof connection !== 'function') this.stream = connection;
+    else {
+      this.#readsOwnMemory = true;
+      this.stream = connection({
+        buffer: () => this.#inbox.room(this.#transmission?.needed ?? 1),
+        callback: (bytes) => this.#arrived(bytes),
+      });
+      this.stream.pause();
+    }
     this.peer = peer;
     this.#host = host;
     this.connectedAt = host.now?.();
@@ -116,10 +131,10 @@ export class Session {
     const { timers, limits } = this.#host;
     this.#timer = timers.set(() => {
       this.#host.logger.warn('a client did not finish its handshake in time', { peer: this.peer });
-      this.#stream.destroy();
+      this.stream.destroy();
     }, limits.handshakeMs);
-    const stream = this.#stream;
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    const stream = this.stream;
+    if (!this.#readsOwnMemory) stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('end', () => this.#inputEnded());
     stream.on('error', (error) => {
       // Who leaves before it has said anything was only looking whether somebody listens.
@@ -128,6 +143,7 @@ export class Session {
     });
     stream.on('close', () => this.#streamClosed());
     this.#send(encodeGreeting(HANDSHAKE_FLAG.fixedNewstyle | HANDSHAKE_FLAG.noZeroes));
+    stream.resume();
     return this.done;
   }
 
@@ -152,9 +168,22 @@ export class Session {
 
   /** Ends the connection at once. */
   destroy(): void {
-    this.#stream.destroy();
+    this.stream.destroy();
   }
 
+  /** Bytes have come into the inbox. */
+  #arrived(bytes: number): boolean {
+    const inbox = this.#inbox;
+    inbox.filled(bytes);
+    if (this.#transmission !== undefined) this.#transmission.arrived();
+    else {
+      this.#receive(inbox.bytes);
+      inbox.use(inbox.length);
+    }
+    return true;
+  }
+
+  /** The handshake's decoder copies what it keeps. */
   #receive(chunk: Buffer): void {
     if (this.#phase === 'transmission') {
       this.#transmission?.receive(chunk);
@@ -167,12 +196,13 @@ export class Session {
 
   #inputEnded(): void {
     if (this.#transmission !== undefined) this.#transmission.endOfInput();
-    else this.#stream.destroy();
+    else this.stream.destroy();
   }
 
   #streamClosed(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#inbox.close();
     this.#handshakeOver();
     if (this.#transmission !== undefined) this.#transmission.streamClosed();
     else if (!this.#answering) void this.#release();
@@ -202,7 +232,7 @@ export class Session {
   }
 
   #send(bytes: Uint8Array): void {
-    if (!this.#closed && this.#stream.writable) this.#stream.write(bytes);
+    if (!this.#closed && this.stream.writable) this.stream.write(bytes);
   }
 
   #reply(option: number, type: number, data: Uint8Array | string = ''): void {
@@ -214,7 +244,7 @@ export class Session {
   /** Answers every message that has arrived (N1). */
   async #answerAll(): Promise<void> {
     this.#answering = true;
-    this.#stream.pause();
+    this.stream.pause();
     try {
       while (this.#phase === 'handshake' && !this.#closed) {
         const message = this.#decoder.next();
@@ -230,12 +260,12 @@ export class Session {
       } else {
         this.#host.logger.error('a handshake failed', { peer: this.peer, error });
       }
-      this.#stream.destroy();
+      this.stream.destroy();
     }
     this.#answering = false;
     if (this.#closed && this.#transmission === undefined) await this.#release();
     else if (this.#shuttingDown !== undefined) this.shutDown(this.#shuttingDown);
-    this.#stream.resume();
+    if (this.#transmission?.blocked !== true) this.stream.resume();
   }
 
   async #answer(message: ClientMessage): Promise<void> {
@@ -253,12 +283,12 @@ export class Session {
     }
     const { option } = message;
     if (this.#shuttingDown !== undefined && option !== OPTION.abort) {
-      if (option === OPTION.exportName) this.#stream.destroy();
+      if (option === OPTION.exportName) this.stream.destroy();
       else this.#reply(option, OPTION_REPLY.errShutdown, 'the server is shutting down');
       return;
     }
     if (message.kind === 'oversize') {
-      if (option === OPTION.exportName) this.#stream.destroy();
+      if (option === OPTION.exportName) this.stream.destroy();
       else this.#reply(option, OPTION_REPLY.errTooBig, 'the option is too long');
       return;
     }
@@ -272,7 +302,7 @@ export class Session {
       case OPTION.abort:
         this.#reply(option, OPTION_REPLY.ack);
         this.#phase = 'over';
-        this.#stream.end(() => this.#stream.destroy());
+        this.stream.end(() => this.stream.destroy());
         return;
       case OPTION.list:
         return this.#list(data);
@@ -303,13 +333,13 @@ export class Session {
     if (data.length > LENGTH.string) throw new ProtocolError('ERR_LIMIT', 'a name is too long');
     const name = decodeText(data);
     if (this.#refusalFor(name)) {
-      this.#stream.destroy();
+      this.stream.destroy();
       return;
     }
     await this.#opening(name, (opened) => {
       const contexts = opened === undefined ? undefined : this.#agreed(name, opened);
       if (opened === undefined || contexts === undefined) {
-        this.#stream.destroy();
+        this.stream.destroy();
         return false;
       }
       const { size } = opened.device;
@@ -482,7 +512,7 @@ export class Session {
       structured: this.#structured,
       contexts,
     };
-    this.#transmission = new Transmission(this.#stream, this.#host, agreed, () => {
+    this.#transmission = new Transmission(this.stream, this.#host, agreed, this.#inbox, () => {
       void this.#release();
     });
     this.#handshakeOver();

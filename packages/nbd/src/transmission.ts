@@ -1,12 +1,12 @@
 /**
- * Transmission: the phase in which one client's requests are carried out. This is the hot path: a
- * chunk from the stream holds many requests, each is parsed in place, read straight into the slab
- * that is sent, and all replies of the chunk leave in one write. A request whose device answers at
+ * Transmission: the phase in which one client's requests are carried out. This is the hot path: what
+ * comes from the stream at once holds many requests, each is parsed in place, read straight into the
+ * slab that is sent, and all replies to them leave in one write. A request whose device answers at
  * once costs no promise and next to no allocation. Here requests are admitted, counted and ended;
  * ReadRequests, WriteRequests and RangeRequests carry them out, Replies answers them.
  *
- *       stream ─chunk→ RequestDecoder ─admit→ device ─done→ Outbox ─one write→ stream
- *                            ↑ stops when the limits are reached: not reading is the back-pressure
+ *       stream ─bytes→ Inbox → RequestDecoder ─admit→ device ─done→ Outbox ─one write→ stream
+ *                                   ↑ stops when the limits are reached: not reading is the back-pressure
  *
  *   T1  Every admitted request is answered exactly once, with its own cookie, unless the stream
  *       is gone; its charge is given back when the answer has left.
@@ -28,15 +28,14 @@ import { type Budget, SHARE } from './budget.js';
 import type { Logger } from './catalog.js';
 import type { Agreement, ClientWork } from './client-work.js';
 import { type DeviceGate, gateOf } from './device-gate.js';
+import type { Inbox } from './inbox.js';
 import type { NbdLimits } from './limits.js';
 import type { Outbox } from './outbox.js';
 import { RangeRequests } from './range-requests.js';
 import { ReadRequests } from './read-requests.js';
 import { Replies } from './replies.js';
-import { Arena, PIECE, type SlabPool } from './slabs.js';
+import { PIECE, type Slab, type SlabPool } from './slabs.js';
 import { WriteRequests } from './write-requests.js';
-
-const NOTHING = Buffer.alloc(0);
 
 /** What all sessions of a server share. */
 export interface Shared {
@@ -53,7 +52,6 @@ export class Transmission implements ClientWork {
   readonly limits: NbdLimits;
   readonly logger: Logger;
   readonly replies: Replies;
-  readonly inbound: Arena;
   bytesRead = 0;
   bytesWritten = 0;
   /** Requests admitted so far. */
@@ -67,7 +65,11 @@ export class Transmission implements ClientWork {
   readonly #ranges: RangeRequests;
   readonly #onEnded: () => void;
   readonly #retry: () => void = () => this.#pump();
-  #backlog: Buffer[] = [];
+  readonly #inbox: Inbox;
+  /** Chunks of a stream that does not read into the inbox. */
+  #late: Buffer[] = [];
+  /** What is being decoded lies in the inbox. */
+  #inInbox = false;
   /** The limits are reached: nothing is read until something was given back. */
   #blocked = false;
   #pumping = false;
@@ -90,7 +92,13 @@ export class Transmission implements ClientWork {
   #ended = false;
   #received = 0;
 
-  constructor(stream: Duplex, shared: Shared, agreed: Agreement, onEnded: () => void) {
+  constructor(
+    stream: Duplex,
+    shared: Shared,
+    agreed: Agreement,
+    inbox: Inbox,
+    onEnded: () => void,
+  ) {
     const { limits, logger, pool, budget } = shared;
     this.#stream = stream;
     this.#onEnded = onEnded;
@@ -99,7 +107,7 @@ export class Transmission implements ClientWork {
     this.limits = limits;
     this.logger = logger;
     this.#budget = budget;
-    this.inbound = new Arena(pool);
+    this.#inbox = inbox;
     const { structured } = agreed;
     const sent = (requests: number, charge: number) => this.#giveBack(requests, charge);
     this.replies = new Replies({ stream, pool, structured, logger, sent });
@@ -107,10 +115,13 @@ export class Transmission implements ClientWork {
     this.#reads = new ReadRequests(this);
     this.#writes = new WriteRequests(this);
     this.#ranges = new RangeRequests(this);
-    this.#decoder = new RequestDecoder({
-      admit: (request) => this.#admit(request),
-      payload: (bytes, left) => this.#payload(bytes, left),
-    });
+    this.#decoder = new RequestDecoder(
+      {
+        admit: (request) => this.#admit(request),
+        payload: (bytes, left) => this.#payload(bytes, left),
+      },
+      { piece: PIECE },
+    );
   }
 
   get closed(): boolean {
@@ -119,6 +130,11 @@ export class Transmission implements ClientWork {
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /** The limits are reached: the stream is paused. */
+  get blocked(): boolean {
+    return this.#blocked;
   }
 
   /** Grows with every byte the peer sends as payload or takes as reply. */
@@ -134,12 +150,33 @@ export class Transmission implements ClientWork {
     );
   }
 
-  /** Takes bytes from the stream. */
+  /** Takes a chunk from a stream that does not read into the inbox. It is not changed afterwards. */
   receive(chunk: Buffer): void {
     if (this.#stopped || this.#closed) return;
-    this.#backlog.push(chunk);
+    this.#received += 1;
+    this.#late.push(chunk);
     if (this.#blocked) this.#stream.pause();
     else this.#pump();
+  }
+
+  /** Bytes have come into the inbox. */
+  arrived(): void {
+    this.#received += 1;
+    if (this.#stopped || this.#closed) this.#inbox.use(this.#inbox.length);
+    else this.#pump();
+  }
+
+  /** Bytes that must lie side by side in the inbox for the next step. */
+  get needed(): number {
+    return this.#decoder.needed;
+  }
+
+  holdInput(): Slab | undefined {
+    return this.#inInbox ? this.#inbox.hold() : undefined;
+  }
+
+  releaseInput(slab: Slab): void {
+    this.#inbox.release(slab);
   }
 
   /** The peer will send nothing more; what it asked for is still answered. */
@@ -154,7 +191,7 @@ export class Transmission implements ClientWork {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopped = true;
-    this.#backlog = [];
+    this.#late = [];
     this.#outbox.dispose();
     this.#budget.forget(this.#retry);
     this.#writes.abandon();
@@ -178,26 +215,54 @@ export class Transmission implements ClientWork {
     this.#pumping = true;
     this.#blocked = false;
     try {
-      do {
-        const chunk = this.#backlog[0] ?? NOTHING;
-        const used = this.#decoder.push(chunk);
-        if (this.#stopped) this.#backlog = [];
-        else if (used < chunk.length) this.#backlog[0] = chunk.subarray(used);
-        else this.#backlog.shift();
-      } while (!this.#blocked && this.#backlog.length > 0);
+      this.#decodeAll();
     } catch (error) {
       this.#violation(error);
     }
     this.#pumping = false;
+    if (this.#stopped) this.#discardInput();
+    if (this.#inbox.crowded) this.#blocked = true;
+    this.#inbox.tidy();
     this.#outbox.flush();
     if (this.#blocked) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
     if (this.#stopped || this.#draining) this.#settle();
   }
 
+  /** Until nothing more can be decoded, or the limits are reached. */
+  #decodeAll(): void {
+    const inbox = this.#inbox;
+    for (;;) {
+      const late = this.#late[0];
+      this.#inInbox = inbox.length > 0 || late === undefined;
+      if (this.#inInbox) {
+        if (late !== undefined) this.#moveLate(late);
+        inbox.use(this.#decoder.push(inbox.bytes));
+      } else if (late !== undefined) {
+        const used = this.#decoder.push(late);
+        this.#late[0] = late.subarray(used);
+        if (!this.#blocked && !this.#stopped) this.#moveLate(this.#late[0]);
+      }
+      if (this.#blocked || this.#stopped || this.#late.length === 0) return;
+    }
+  }
+
+  /** Copies into the inbox what the next step needs of a chunk: it takes bytes side by side. */
+  #moveLate(late: Buffer): void {
+    const { needed } = this.#decoder;
+    const count = Math.min(late.length, Math.max(0, needed - this.#inbox.length));
+    if (count > 0) this.#inbox.append(late.subarray(0, count), needed);
+    if (count < late.length) this.#late[0] = late.subarray(count);
+    else this.#late.shift();
+  }
+
+  #discardInput(): void {
+    this.#late = [];
+    this.#inbox.use(this.#inbox.length);
+  }
+
   #violation(error: unknown): void {
     this.#stopped = true;
-    this.#backlog = [];
     if (!(error instanceof ProtocolError)) {
       this.logger.error('a session failed', { error });
     } else {
@@ -230,7 +295,6 @@ export class Transmission implements ClientWork {
   }
 
   #payload(bytes: Uint8Array, left: number): boolean {
-    this.#received += 1;
     if (this.#writes.payload(bytes, left)) return !this.#stopped;
     this.#blocked = true;
     return false;

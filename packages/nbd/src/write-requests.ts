@@ -1,7 +1,8 @@
 /**
- * WriteRequests: WRITE, of which one at a time is coming in. Payload that arrives in one chunk goes
- * to the device from where it lies; the rest is put together first (see IncomingWrite).
- *   W1  A write that is refused still takes its payload, to stay in step, and holds none of it.
+ * WriteRequests: WRITE, of which one at a time is coming in. Its payload comes in pieces, mostly one,
+ * and goes to the device from where it lies.
+ *   W1  A write that is refused still takes its payload, to stay in step, and holds none of it. So does
+ *       what is left of one that the device failed.
  *   W2  It is answered when all of it is stored, and flushed under FUA; or when all of it has come.
  */
 import type { Completion } from '@palimpsest/block-device';
@@ -55,22 +56,15 @@ export class WriteRequests {
     this.#write = new IncomingWrite(request, charge, error);
   }
 
-  /** Payload of the WRITE begun last. False when the device is behind: `resume` will follow. */
+  /** A piece of the WRITE begun last. False when the device is behind: `resume` will follow. */
   payload(bytes: Uint8Array, left: number): boolean {
     const write = this.#write as IncomingWrite;
-    if (left === 0 && bytes.length === write.length && write.error === 0) {
-      // The usual case: all of it in one chunk, which the device may read where it is.
-      this.#write = undefined;
-      this.#store(write, bytes, undefined);
-      return true;
-    }
-    if (write.error === 0)
-      write.take(bytes, this.#work.inbound, (piece, slab) => {
-        this.#store(write, piece, slab);
-      });
     if (left === 0) {
       this.#write = undefined;
       write.complete = true;
+    }
+    if (write.error === 0 && write.thrown === undefined) this.#store(write, bytes);
+    if (left === 0) {
       if (write.pending === 0) this.#finishWrite(write);
     } else if (write.pending >= MAX_PIECES) {
       write.waiting = true;
@@ -80,36 +74,35 @@ export class WriteRequests {
   }
 
   /** Hands a piece of a write (all of it, mostly) to the device. */
-  #store(write: IncomingWrite, piece: Uint8Array, slab: Slab | undefined): void {
-    const whole = piece.length === write.length;
+  #store(write: IncomingWrite, piece: Uint8Array): void {
     let completion: Completion;
     try {
       completion = this.#work.gate.write(piece, write.offset + write.stored);
     } catch (error) {
-      write.fail(error);
-    }
-    write.stored += piece.length;
-    if (completion === undefined) {
-      if (slab !== undefined) this.#work.inbound.release(slab);
-      if (whole && slab === undefined) this.#finishWrite(write);
+      write.thrown = error;
       return;
     }
-    if (whole && slab === undefined) write.complete = true;
+    write.stored += piece.length;
+    if (completion !== undefined) this.#storeLater(write, completion);
+  }
+
+  #storeLater(write: IncomingWrite, completion: Promise<void>): void {
+    const held = this.#work.holdInput();
     write.pending += 1;
     this.#work.jobBegun();
     completion.then(
-      () => this.#stored(write, slab),
+      () => this.#stored(write, held),
       (error: unknown) => {
-        write.fail(error);
-        this.#stored(write, slab);
+        write.thrown ??= error;
+        this.#stored(write, held);
       },
     );
   }
 
   /** The device has finished a piece, well or not. */
-  #stored(write: IncomingWrite, slab: Slab | undefined): void {
+  #stored(write: IncomingWrite, held: Slab | undefined): void {
     write.pending -= 1;
-    if (slab !== undefined) this.#work.inbound.release(slab);
+    if (held !== undefined) this.#work.releaseInput(held);
     if (write.complete && write.pending === 0) this.#finishWrite(write);
     if (write.waiting) {
       write.waiting = false;
@@ -119,7 +112,6 @@ export class WriteRequests {
   }
 
   #finishWrite(write: IncomingWrite): void {
-    write.abandon(this.#work.inbound);
     if (write.error !== 0) {
       this.#replies.refuse(write, write.charge, write.error, REFUSED_TEXT);
       return;
@@ -134,9 +126,6 @@ export class WriteRequests {
 
   /** The rest of the payload will never come, and nobody waits for an answer. */
   abandon(): void {
-    const write = this.#write;
-    if (write === undefined) return;
     this.#write = undefined;
-    write.abandon(this.#work.inbound);
   }
 }

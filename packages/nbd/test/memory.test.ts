@@ -7,6 +7,7 @@ import { StorageError } from '@palimpsest/block-device';
 import { encodeRequest } from '@palimpsest/nbd-codec';
 import { expect, test } from 'vitest';
 import { Budget } from '../src/budget.js';
+import { Inbox } from '../src/inbox.js';
 import { DEFAULT_LIMITS } from '../src/limits.js';
 import { SlabPool } from '../src/slabs.js';
 import { Transmission } from '../src/transmission.js';
@@ -30,7 +31,13 @@ function transmit(delay: () => Promise<void> | undefined) {
   const logger = { info() {}, warn() {}, error() {} };
   const agreed = { readOnly: false, size: SIZE, structured: false, contexts: [] };
   const shared = { limits: DEFAULT_LIMITS, budget, pool, logger };
-  const transmission = new Transmission(far, shared, { device: failing, ...agreed }, () => {});
+  const transmission = new Transmission(
+    far,
+    shared,
+    { device: failing, ...agreed },
+    new Inbox(pool),
+    () => {},
+  );
   far.on('data', (chunk: Buffer) => transmission.receive(chunk));
   near.resume();
   return { near, budget, pool };
