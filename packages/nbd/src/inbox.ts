@@ -64,7 +64,10 @@ export class Inbox {
     this.#from += count;
   }
 
-  /** Memory for the bytes to come, of which `needed` must lie side by side with those that wait. */
+  /**
+   * Memory for the bytes to come, of which `needed` must lie side by side with those that wait. In a
+   * handshake 0: then it is small, however much comes.
+   */
   room(needed: number): Buffer {
     this.#makeRoom(Math.min(needed, PIECE));
     this.#isGiven = true;
@@ -85,6 +88,18 @@ export class Inbox {
     this.#makeRoom(needed);
     this.#slab.bytes.set(bytes, this.#to);
     this.filled(bytes.length);
+  }
+
+  /** True while the stream may write into the room it was given: nothing can be appended (I1). */
+  get isGiven(): boolean {
+    return this.#isGiven;
+  }
+
+  /** Puts bytes, less than a piece, before those that just came: they were left of a handshake. */
+  prepend(bytes: Uint8Array): void {
+    const came = Buffer.from(this.bytes); // few: there is only the small buffer in a handshake
+    this.#from = this.#to;
+    this.append(Buffer.concat([bytes, came]), bytes.length + came.length);
   }
 
   /** Gives a slab back that holds nothing, when nobody is about to fill it. */
@@ -122,7 +137,7 @@ export class Inbox {
       this.#from = 0;
       this.#to = 0;
       const wantsLittle = this.#last < SMALL_BYTES / 2 && needed <= SMALL_BYTES;
-      if (isSmall && (isFull || needed > size)) this.#move(this.#pool.take());
+      if (isSmall && needed > 0 && (isFull || needed > size)) this.#move(this.#pool.take());
       else if (!isSmall && wantsLittle) this.#move(this.#ownSlab());
       return;
     }

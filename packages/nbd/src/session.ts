@@ -103,7 +103,7 @@ export class Session {
     else {
       this.#readsOwnMemory = true;
       this.stream = connection({
-        buffer: () => this.#inbox.room(this.#transmission?.needed ?? 1),
+        buffer: () => this.#inbox.room(this.#transmission?.needed ?? 0),
         callback: (bytes) => this.#arrived(bytes),
       });
       this.stream.pause();
@@ -172,13 +172,14 @@ export class Session {
   }
 
   /** Bytes have come into the inbox. */
-  #arrived(bytes: number): boolean {
+  #arrived(count: number): boolean {
     const inbox = this.#inbox;
-    inbox.filled(bytes);
+    inbox.filled(count);
     if (this.#transmission !== undefined) this.#transmission.arrived();
     else {
-      this.#receive(inbox.bytes);
-      inbox.use(inbox.length);
+      const { bytes } = inbox;
+      inbox.use(inbox.length); // the requests behind the handshake come from its decoder, not from here
+      this.#receive(bytes);
     }
     return true;
   }

@@ -162,8 +162,13 @@ export class Transmission implements ClientWork {
   /** Bytes have come into the inbox. */
   arrived(): void {
     this.#received += 1;
-    if (this.#stopped || this.#closed) this.#inbox.use(this.#inbox.length);
-    else this.#pump();
+    if (this.#stopped || this.#closed) {
+      this.#discardInput();
+      return;
+    }
+    const left = this.#late.shift();
+    if (left !== undefined) this.#inbox.prepend(left);
+    this.#pump();
   }
 
   /** Bytes that must lie side by side in the inbox for the next step. */
@@ -240,8 +245,13 @@ export class Transmission implements ClientWork {
         inbox.use(this.#decoder.push(inbox.bytes));
       } else if (late !== undefined) {
         const used = this.#decoder.push(late);
-        this.#late[0] = late.subarray(used);
-        if (!this.#blocked && !this.#stopped) this.#moveLate(this.#late[0]);
+        const left = late.subarray(used);
+        if (left.length > 0) this.#late[0] = left;
+        else this.#late.shift();
+        if (left.length > 0 && !this.#blocked && !this.#stopped) {
+          if (inbox.isGiven) return; // until more has come
+          this.#moveLate(left);
+        }
       }
       if (this.#blocked || this.#stopped || this.#late.length === 0) return;
     }

@@ -21,7 +21,7 @@ import {
   type ServerMessage,
   ServerMessageDecoder,
 } from '@palimpsest/nbd-codec';
-import type { NbdServer } from '../src/index.js';
+import type { Connection, NbdServer } from '../src/index.js';
 
 export const BOTH: number = HANDSHAKE_FLAG.fixedNewstyle | HANDSHAKE_FLAG.noZeroes;
 
@@ -31,6 +31,35 @@ export interface Answer {
   readonly text: string;
   readonly data: Buffer;
   readonly replies: readonly Reply[];
+}
+
+/**
+ * A stream that reads into the memory it is given, as a socket with `onread` does. All of the memory is
+ * written at once, so that bytes that lie there and are needed still come out wrong.
+ */
+export function readingInto(stream: Duplex): Connection {
+  return ({ buffer, callback }) => {
+    const room = () => {
+      const memory = buffer();
+      if (memory.length === 0) throw new Error('no room was given');
+      return memory.fill(0xee);
+    };
+    let memory = room();
+    stream.on('data', (chunk: Buffer) => {
+      for (let used = 0; used < chunk.length && !stream.destroyed; ) {
+        if (stream.isPaused()) {
+          stream.unshift(chunk.subarray(used));
+          return;
+        }
+        const part = chunk.subarray(used, used + memory.length);
+        memory.set(part);
+        used += part.length;
+        callback(part.length);
+        memory = room();
+      }
+    });
+    return stream;
+  };
 }
 
 interface Open {
@@ -68,7 +97,7 @@ export class TestClient {
     // As with sockets: when one side is gone, so is the other.
     far.once('close', () => near.destroy());
     near.once('close', () => far.destroy());
-    this.served = server.serve(far, peer);
+    this.served = server.serve(readingInto(far), peer);
     this.#replies = new ReplyDecoder({
       target: (cookie, offset, length) => {
         const open = this.#open.get(cookie.cookieLow);
