@@ -4,7 +4,8 @@
  *
  * There are hundreds of thousands, made anew by every recovery within its budget of time and memory.
  * So they are rows of typed arrays, found through a hash table of (space, block), and become objects
- * only for who asks: some 60 bytes each, and nothing for the garbage collector to walk.
+ * only for who asks: some 75 bytes each, and nothing for the garbage collector to walk. A second table
+ * leads to the blocks of a stretch, so that looking through a part of a space costs what is in it.
  */
 
 /** Where the bytes of one block, as of one version, are. */
@@ -40,28 +41,25 @@ interface Columns {
   /** REMOVED, and FIRST of a block. */
   readonly state: Uint8Array;
   readonly next: Int32Array;
-}
-
-/** Blocks of a space in order, as of the rows below `rows`. */
-interface SortedBlocks {
-  readonly blocks: Float64Array;
-  readonly rows: number;
+  /** Of a block's first row, the first row of another block in its stretch. */
+  readonly nextInStretch: Int32Array;
 }
 
 const REMOVED = 1;
 const FIRST = 2;
 const NONE = -1;
 const ROWS_LEAST = 256;
-/** Rows looked through one by one rather than sorting all again. */
-const ADDED_MAX = 4096;
+/** Blocks in a stretch. */
+const STRETCH = 1024;
 
 /** See the file header. */
 export class PendingMap {
   #columns: Columns = makeColumns(ROWS_LEAST);
   /** First rows by hash, NONE where there is none; a power of two, at most half full. */
   #table = new Int32Array(2 * ROWS_LEAST).fill(NONE);
+  /** The same for stretches, which are no more than the rows. */
+  #stretches = new Int32Array(2 * ROWS_LEAST).fill(NONE);
   #count = 0;
-  readonly #sorted = new Map<number, SortedBlocks>();
   readonly #spaces = new Set<number>();
 
   /** Changes held. */
@@ -94,6 +92,7 @@ export class PendingMap {
       if (first === NONE) {
         this.#table[slot] = row;
         columns.next[row] = NONE;
+        this.#intoStretch(row);
         this.#spaces.add(space);
       } else {
         columns.next[row] = columns.next[first] as number;
@@ -147,36 +146,33 @@ export class PendingMap {
     return count;
   }
 
-  /**
-   * Visits the changes of one space's blocks from `from` on and below `to`, in no order. The first call
-   * sorts the blocks; what is added later is looked through until it is worth sorting again.
-   */
+  /** Visits the changes of one space's blocks from `from` on and below `to`, in no order. */
   eachIn(space: number, from: number, to: number, visit: Visit): void {
     if (!this.#spaces.has(space)) return;
-    let sorted = this.#sorted.get(space);
-    if (sorted === undefined || this.#count - sorted.rows > ADDED_MAX) {
-      sorted = { blocks: this.blocksOf(space), rows: this.#count };
-      this.#sorted.set(space, sorted);
-    }
-    const { blocks, rows } = sorted;
-    for (let index = firstAtOrAfter(blocks, from); index < blocks.length; index += 1) {
-      const block = blocks[index] as number;
-      if (block >= to) break;
-      this.#visitBlock(space, block, visit);
-    }
-    const { block: added, space: spaces, state } = this.#columns;
-    for (let row = rows; row < this.#count; row += 1) {
-      const block = added[row] as number;
-      if (spaces[row] !== space || ((state[row] as number) & FIRST) === 0) continue;
+    const { block: blocks, space: spaces, state, nextInStretch } = this.#columns;
+    const first = Math.floor(from / STRETCH);
+    const end = Math.ceil(to / STRETCH);
+    const look = (row: number): void => {
+      const block = blocks[row] as number;
       if (block >= from && block < to) this.#visitBlock(space, block, visit);
+    };
+    if (end - first > this.#count) {
+      for (let row = 0; row < this.#count; row += 1) {
+        if (spaces[row] === space && ((state[row] as number) & FIRST) !== 0) look(row);
+      }
+      return;
+    }
+    for (let stretch = first; stretch < end; stretch += 1) {
+      let row = this.#stretches[this.#slotOfStretch(space, stretch)] as number;
+      for (; row !== NONE; row = nextInStretch[row] as number) look(row);
     }
   }
 
   clear(): void {
     this.#columns = makeColumns(ROWS_LEAST);
     this.#table = new Int32Array(2 * ROWS_LEAST).fill(NONE);
+    this.#stretches = new Int32Array(2 * ROWS_LEAST).fill(NONE);
     this.#count = 0;
-    this.#sorted.clear();
     this.#spaces.clear();
   }
 
@@ -221,15 +217,38 @@ export class PendingMap {
     }
   }
 
+  /** Where the first row of a block in the stretch is in its table, or belongs. */
+  #slotOfStretch(space: number, stretch: number): number {
+    const { space: spaces, block: blocks } = this.#columns;
+    const table = this.#stretches;
+    const mask = table.length - 1;
+    for (let slot = hashOf(space, stretch) & mask; ; slot = (slot + 1) & mask) {
+      const row = table[slot] as number;
+      if (row === NONE) return slot;
+      const isIn = Math.floor((blocks[row] as number) / STRETCH) === stretch;
+      if (isIn && spaces[row] === space) return slot;
+    }
+  }
+
+  #intoStretch(row: number): void {
+    const { space, block, nextInStretch } = this.#columns;
+    const stretch = Math.floor((block[row] as number) / STRETCH);
+    const slot = this.#slotOfStretch(space[row] as number, stretch);
+    nextInStretch[row] = this.#stretches[slot] as number;
+    this.#stretches[slot] = row;
+  }
+
   #grow(): void {
     const old = this.#columns;
     const grown = makeColumns(2 * old.block.length);
     for (const name of Object.keys(old) as (keyof Columns)[]) grown[name].set(old[name]);
     this.#columns = grown;
     this.#table = new Int32Array(2 * grown.block.length).fill(NONE);
+    this.#stretches = new Int32Array(2 * grown.block.length).fill(NONE);
     for (let row = 0; row < this.#count; row += 1) {
       if (((grown.state[row] as number) & FIRST) === 0) continue;
       this.#table[this.#slotOf(grown.space[row] as number, grown.block[row] as number)] = row;
+      this.#intoStretch(row);
     }
   }
 }
@@ -244,6 +263,7 @@ function makeColumns(rows: number): Columns {
     checksum: new Uint32Array(rows),
     state: new Uint8Array(rows),
     next: new Int32Array(rows),
+    nextInStretch: new Int32Array(rows),
   };
 }
 
@@ -253,15 +273,4 @@ function hashOf(space: number, block: number): number {
   let hash = Math.imul((block >>> 0) ^ Math.imul(space + high, 0x9e37_79b1), 0x85eb_ca6b);
   hash ^= hash >>> 15;
   return Math.imul(hash, 0xc2b2_ae35) >>> 7;
-}
-
-function firstAtOrAfter(sorted: Float64Array, block: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) < block) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
