@@ -5,7 +5,8 @@
  * @property {(how: { quick: boolean, say: (line: string) => void }) => Promise<import('../lib/findings.mjs').Finding[]>} run
  */
 import { BLOCK_MAP } from './block-map.mjs';
+import { GROWTH } from './growth.mjs';
 import { STATES } from './states.mjs';
 
 /** @type {readonly Row[]} */
-export const ROWS = [...BLOCK_MAP, ...STATES];
+export const ROWS = [...BLOCK_MAP, ...STATES, ...GROWTH];
