@@ -22,8 +22,6 @@ export class HeldBlocks {
   #committing = new Map<number, HeldBlock>();
   #filled: number[] = [];
   #forfeited = false;
-  /** Buffers to use again: as many as were ever held at once, which the store's limit bounds. */
-  readonly #spare: Uint8Array[] = [];
 
   constructor(save: SaveVolume) {
     this.#save = save;
@@ -55,11 +53,11 @@ export class HeldBlocks {
     const known = this.#current.get(block);
     if (this.#need(known) > this.#need(bytes)) this.#save.settled(1);
     if (bytes === null) {
-      if (known) this.#spare.push(known);
+      if (known) this.#save.buffers.give(known);
       this.#current.set(block, null);
       return;
     }
-    const buffer = known ?? this.#spare.pop() ?? new Uint8Array(this.#save.blockSize);
+    const buffer = known ?? this.#save.buffers.take();
     buffer.set(bytes);
     this.#current.set(block, buffer);
   }
@@ -74,7 +72,7 @@ export class HeldBlocks {
     for (const [block, bytes] of this.#current) {
       // Still there after a cycle that was refused: the newer bytes count.
       const older = this.#committing.get(block);
-      if (older) this.#spare.push(older);
+      if (older) this.#save.buffers.give(older);
       this.#save.settled(this.#need(older));
       this.#committing.set(block, bytes);
     }
@@ -109,7 +107,7 @@ export class HeldBlocks {
     let space = 0;
     for (const block of this.#filled) {
       const bytes = this.#committing.get(block);
-      if (bytes) this.#spare.push(bytes);
+      if (bytes) this.#save.buffers.give(bytes);
       space += this.#need(bytes);
       this.#committing.delete(block);
     }

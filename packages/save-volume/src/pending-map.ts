@@ -49,6 +49,8 @@ const REMOVED = 1;
 const FIRST = 2;
 const NONE = -1;
 const ROWS_LEAST = 256;
+/** Rows whose memory outlives a checkpoint: some 4 MiB. */
+const ROWS_KEPT = 65_536;
 /** Blocks in a stretch. */
 const STRETCH = 1024;
 
@@ -168,10 +170,15 @@ export class PendingMap {
     }
   }
 
+  /** Empties the map. Its memory is kept, up to a limit, for the changes to come. */
   clear(): void {
-    this.#columns = makeColumns(ROWS_LEAST);
-    this.#table = new Int32Array(2 * ROWS_LEAST).fill(NONE);
-    this.#stretches = new Int32Array(2 * ROWS_LEAST).fill(NONE);
+    if (this.#columns.block.length > ROWS_KEPT) {
+      this.#columns = makeColumns(ROWS_LEAST);
+      this.#table = new Int32Array(2 * ROWS_LEAST);
+      this.#stretches = new Int32Array(2 * ROWS_LEAST);
+    }
+    this.#table.fill(NONE);
+    this.#stretches.fill(NONE);
     this.#count = 0;
     this.#spaces.clear();
   }

@@ -32,6 +32,7 @@ import {
 import { checksum } from '@palimpsest/bytes';
 import type { Allocator } from './allocator.js';
 import { Batch, blockChecksum } from './batch.js';
+import { BlockBuffers } from './block-buffers.js';
 import type { BlockMap, MapRoots } from './block-map.js';
 import { chainPages, GROUPS_CHAIN, OBJECTS_CHAIN, writeChain } from './chain.js';
 import { EarmarkedSpace } from './earmark.js';
@@ -72,9 +73,9 @@ export interface Shrinkage {
 export interface SaveVolumeOptions {
   /** Bytes of block map pages in memory. @default 64 MiB, a map of some 2 million blocks */
   readonly cacheBytes?: number;
-  /** Bytes held for commits at which writers must wait. @default 32 MiB */
+  /** Bytes held for commits at which writers must wait. @default 64 MiB */
   readonly dirtyBytes?: number;
-  /** Bytes held at which a commit starts by itself. @default a quarter of `dirtyBytes` */
+  /** Bytes held at which a commit starts by itself. @default a sixteenth of `dirtyBytes` */
   readonly commitBytes?: number;
   /** Bytes the device grows by when it is full and can. @default 64 MiB */
   readonly growBytes?: number;
@@ -116,7 +117,7 @@ export interface SaveVolumeOptions {
 
 const DEFAULTS = {
   cacheBytes: 64 << 20,
-  dirtyBytes: 32 << 20,
+  dirtyBytes: 64 << 20,
   growBytes: 64 << 20,
   discardBytes: 1 << 20,
   trimBytes: 16 << 20,
@@ -157,6 +158,8 @@ export class SaveVolume implements AsyncDisposable {
   readonly recovered: { readonly records: number; readonly clean: boolean };
   readonly map: BlockMap;
   readonly allocator: Allocator;
+  /** Memory for blocks that are held. */
+  readonly buffers: BlockBuffers;
   readonly #device: BlockDevice;
   readonly #limits: Limits;
   readonly #counters: Counters = newCounters();
@@ -203,7 +206,7 @@ export class SaveVolume implements AsyncDisposable {
     this.#limits = {
       ...DEFAULTS,
       turn: () => Promise.resolve(),
-      commitBytes: dirtyBytes / 4,
+      commitBytes: dirtyBytes / 16,
       ...options,
       dirtyBytes,
     };
@@ -212,6 +215,7 @@ export class SaveVolume implements AsyncDisposable {
     this.#device = device;
     this.#superblock = recovered.superblock;
     this.blockSize = 2 ** recovered.superblock.blockShift;
+    this.buffers = new BlockBuffers(this.blockSize);
     this.storeId = Buffer.from(recovered.superblock.storeId).toString('hex');
     this.recovered = { records: recovered.records, clean: recovered.superblock.clean === 1 };
     this.map = recovered.map;

@@ -76,7 +76,7 @@ export class Session {
     };
     const { cacheBytes, dirtyBytes, full, saveBytes, blockSize } = geometry;
     const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
-    const limits = { cacheBytes, dirtyBytes, ...growth, ...hooks };
+    const limits = { cacheBytes, dirtyBytes, commitBytes: dirtyBytes / 4, ...growth, ...hooks };
     const save = await openSaveVolume(open(SAVE_DISK), limits);
     if (geometry.frontFirst) handOutFromTheFront(save);
     const session = new Session(world, geometry, save, disks);
