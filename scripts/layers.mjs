@@ -39,7 +39,8 @@ export const LAYERS = {
   'ro-snapshot': { layer: 4, columns: ['storage'] },
   'rw-snapshot': { layer: 5, columns: ['storage'] },
   control: { layer: 6, columns: ['storage'] },
-  toyfs: { layer: 2, columns: ['files', 'access'] },
+  // The clock and the timers are options with a default.
+  toyfs: { layer: 2, columns: ['files', 'access'], allows: ['Date.now', 'setTimeout'] },
   'nbd-codec': { layer: 1, columns: ['access', 'devices'] },
   // Time-outs are part of the protocol's manners: the timers are an option with a default.
   nbd: { layer: 7, columns: ['access'], allows: ['node:stream', 'setTimeout', 'setImmediate'] },

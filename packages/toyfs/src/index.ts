@@ -6,6 +6,10 @@ export type { Credentials } from './access.js';
 export { mayAccess, WANT_EXECUTE, WANT_READ, WANT_WRITE } from './access.js';
 export type { ErrorRow, FsErrorCode } from './errors.js';
 export { ERROR_TABLE, FsError, isFsError } from './errors.js';
+export type { OpenReport, Timer } from './file-system.js';
+export { FileSystem } from './file-system.js';
+export type { OpenOptions } from './open.js';
+export { openFileSystem } from './open.js';
 export type {
   Answer,
   AttributeChanges,

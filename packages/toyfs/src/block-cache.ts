@@ -1,0 +1,232 @@
+/**
+ * BlockCache: blocks of the image in memory, metadata and file data alike. Operations are plain
+ * functions without a wait in them: a block that is not here makes them throw Miss, and whoever runs
+ * them reads the block and runs them again. So nothing ever sees a half-done operation, and there are
+ * no locks.
+ *
+ *   B1  A Block handed out stays itself until the operation ends: room is made only between two.
+ *   B2  What differs from the device is pinned: changed and not written (`dirty`), or part of a
+ *       transaction (`transaction`), or being written (`pins`).
+ *   B3  A logged block that is not home yet is read from its image in the log, not from the device.
+ */
+import type { BlockDevice } from '@palimpsest/block-device';
+import { FsError } from './errors.js';
+
+/** A block in memory. `bytes` and `view` are the same bytes. */
+export interface Block {
+  number: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** File data that the device does not have yet. */
+  dirty: boolean;
+  /** Reasons to stay: writes of its content on their way to the device, or that it is always needed. */
+  pins: number;
+  /** The number of the transaction that last changed it; 0: none that is not committed. */
+  transaction: number;
+  /** The number of the operation that last changed it. */
+  operation: number;
+  /** Used since the cache last looked for room. */
+  used: boolean;
+}
+
+/** Thrown by an operation that needs blocks which are not in memory. */
+export class Miss {
+  readonly blocks: readonly number[];
+
+  constructor(blocks: readonly number[]) {
+    this.blocks = blocks;
+  }
+}
+
+const SLAB = 1 << 20;
+
+/** See the head of the file. */
+export class BlockCache {
+  readonly blockSize: number;
+  /** Contents of logged blocks that are not home yet (B3). */
+  readonly logged: Map<number, Uint8Array> = new Map<number, Uint8Array>();
+  readonly #device: BlockDevice;
+  readonly #capacity: number;
+  readonly #blockCount: number;
+  readonly #blocks = new Map<number, Block>();
+  readonly #free: Block[] = [];
+  readonly #loading = new Map<number, Promise<void>>();
+
+  /** Keeps up to `capacity` bytes of blocks that are on the device too. */
+  constructor(device: BlockDevice, blockSize: number, blockCount: number, capacity: number) {
+    this.#device = device;
+    this.blockSize = blockSize;
+    this.#blockCount = blockCount;
+    this.#capacity = Math.max(64, Math.floor(capacity / blockSize));
+  }
+
+  /** The block if it is in memory. */
+  peek(number: number): Block | undefined {
+    return this.#blocks.get(number);
+  }
+
+  /** The block. @throws {Miss} when it is not in memory. */
+  get(number: number): Block {
+    const block = this.#blocks.get(number);
+    if (block === undefined) {
+      this.assertInside(number);
+      throw new Miss([number]);
+    }
+    block.used = true;
+    return block;
+  }
+
+  /** As `get`, for block 0 too, which only the superblock is in. */
+  getAny(number: number): Block {
+    const block = this.#blocks.get(number);
+    if (block === undefined) throw new Miss([number]);
+    return block;
+  }
+
+  /** @throws {Miss} naming all blocks that are not in memory, so that one wait fetches them. */
+  need(numbers: readonly number[]): void {
+    const missing = numbers.filter((number) => !this.#blocks.has(number));
+    for (const number of missing) this.assertInside(number);
+    if (missing.length > 0) throw new Miss(missing);
+  }
+
+  /** A block whose old content does not matter: zeros. */
+  fresh(number: number): Block {
+    const block = this.fill(number);
+    block.bytes.fill(0);
+    return block;
+  }
+
+  /** As `fresh`, for a caller that fills all of it: the bytes are arbitrary. */
+  fill(number: number): Block {
+    let block = this.#blocks.get(number);
+    if (block === undefined) {
+      this.#loading.delete(number); // What is being read is older.
+      block = this.#frame(number);
+      this.#blocks.set(number, block);
+    }
+    block.used = true;
+    return block;
+  }
+
+  /** Forgets a block, whatever it holds: it was freed. */
+  drop(number: number): void {
+    this.#loading.delete(number);
+    const block = this.#blocks.get(number);
+    if (block === undefined) return;
+    this.#blocks.delete(number);
+    block.number = 0;
+    // One that is being written may not be reused before; it is left to the garbage collector.
+    if (block.pins === 0) this.#free.push(block);
+  }
+
+  /** Reads blocks into memory. Between two operations only (B1). */
+  load(numbers: readonly number[]): Promise<void> | undefined {
+    this.trim(numbers.length);
+    const waits: Promise<void>[] = [];
+    for (const number of numbers) {
+      if (this.#blocks.has(number)) continue;
+      const running = this.#loading.get(number);
+      if (running !== undefined) {
+        waits.push(running);
+        continue;
+      }
+      const wait = this.#load(number);
+      if (wait !== undefined) waits.push(wait);
+    }
+    if (waits.length === 0) return undefined;
+    return Promise.all(waits).then(() => undefined);
+  }
+
+  /** Makes room for `more` blocks, of those not used lately. Between two operations only (B1). */
+  trim(more = 0): void {
+    let excess = this.#blocks.size + more - this.#capacity;
+    if (excess <= 0) return;
+    // The map is in order of age. What was used goes to its end and gets a second chance.
+    let looks = this.#blocks.size * 2;
+    for (const [number, block] of this.#blocks) {
+      if (excess <= 0 || looks-- <= 0) return;
+      if (block.dirty || block.pins > 0 || block.transaction !== 0) continue; // B2
+      this.#blocks.delete(number);
+      if (block.used) {
+        block.used = false;
+        this.#blocks.set(number, block);
+      } else {
+        this.#free.push(block);
+        excess--;
+      }
+    }
+  }
+
+  /** Reads whole blocks into `target`, past the cache. Nothing of them may be in memory or logged. */
+  readThrough(target: Uint8Array, number: number): Promise<void> | undefined {
+    return this.#device.readInto(target, number * this.blockSize);
+  }
+
+  /** @throws {FsError} EIO for a block number that no image of this size has. */
+  assertInside(number: number): void {
+    if (number > 0 && number < this.#blockCount) return;
+    throw new FsError('EIO', `block ${number} is named, of ${this.#blockCount}`);
+  }
+
+  #load(number: number): Promise<void> | undefined {
+    const block = this.#frame(number);
+    const image = this.logged.get(number);
+    if (image !== undefined) {
+      block.bytes.set(image);
+      this.#blocks.set(number, block);
+      return undefined;
+    }
+    const wait = this.#device.readInto(block.bytes, number * this.blockSize);
+    if (wait === undefined) {
+      this.#blocks.set(number, block);
+      return undefined;
+    }
+    const done: Promise<void> = wait.then(
+      () => {
+        const isCurrent = this.#loading.get(number) === done;
+        if (isCurrent) this.#loading.delete(number);
+        if (isCurrent) this.#blocks.set(number, block);
+        else this.#free.push(block);
+      },
+      (error: unknown) => {
+        this.#loading.delete(number);
+        throw error;
+      },
+    );
+    this.#loading.set(number, done);
+    return done;
+  }
+
+  #frame(number: number): Block {
+    let block = this.#free.pop();
+    if (block === undefined) {
+      this.#addSlab();
+      block = this.#free.pop() as Block;
+    }
+    block.number = number;
+    block.dirty = false;
+    block.pins = 0;
+    block.transaction = 0;
+    block.operation = 0;
+    block.used = true;
+    return block;
+  }
+
+  #addSlab(): void {
+    const size = this.blockSize;
+    const slab = new ArrayBuffer(SLAB);
+    for (let at = 0; at < SLAB; at += size) {
+      this.#free.push({
+        number: 0,
+        bytes: new Uint8Array(slab, at, size),
+        view: new DataView(slab, at, size),
+        dirty: false,
+        pins: 0,
+        transaction: 0,
+        operation: 0,
+        used: false,
+      });
+    }
+  }
+}

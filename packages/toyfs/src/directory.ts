@@ -1,0 +1,325 @@
+/**
+ * Directory: names, as linear records on the device and as a map in memory. The map makes looking up
+ * and the search for room independent of the directory's size; the records are the truth.
+ *
+ *   N1  The map is made from the records when first asked, and follows each change. When an operation
+ *       that changed it is undone, it is forgotten.
+ *   N2  A record never moves, and its offset is its cookie: going on after a cookie finds the first
+ *       record at or behind it, whatever was removed meanwhile.
+ *   N3  A hash index lies in records that look unused. Before the first change its flag is cleared,
+ *       and its blocks are room like any other.
+ */
+import { viewOf } from '@palimpsest/bytes';
+import type { Block } from './block-cache.js';
+import type { Core } from './core.js';
+import { DIRECTORY_RECORD } from './disk/directory-record.js';
+import { FLAG_INDEX } from './disk/inode-record.js';
+import { FsError } from './errors.js';
+import type { Inode } from './inode.js';
+import type { DirectoryEntry, FileType } from './vfs.js';
+
+const AT = DIRECTORY_RECORD.at;
+const HEAD: number = DIRECTORY_RECORD.size;
+/** Directory blocks that an inode number leaves room for beside it in a map's value. */
+const BLOCKS_MAX = 2 ** 21;
+
+const TYPES: readonly (FileType | undefined)[] = [
+  undefined,
+  'file',
+  'directory',
+  'character-device',
+  'block-device',
+  'fifo',
+  'socket',
+  'symlink',
+];
+
+/** The key of a name in a map: one character a byte. */
+export function nameKey(name: Uint8Array): string {
+  return Buffer.prototype.latin1Slice.call(name, 0, name.length);
+}
+
+/** A directory's records and their map in memory. */
+export class Directory {
+  readonly ino: number;
+  /** The device's blocks of the directory. */
+  readonly places: number[];
+  /** Name to inode number times BLOCKS_MAX plus index of the block. */
+  readonly #names = new Map<string, number>();
+  /** For each block, at least the longest record that would fit. */
+  readonly #room: number[] = [];
+  /** The block to try first. */
+  #hint = 0;
+  readonly #core: Core;
+  readonly #changed: (directory: Directory) => void;
+
+  private constructor(
+    core: Core,
+    ino: number,
+    places: number[],
+    changed: (directory: Directory) => void,
+  ) {
+    this.#core = core;
+    this.#changed = changed;
+    this.ino = ino;
+    this.places = places;
+  }
+
+  /**
+   * Reads all records. Runs as an operation. `changed` hears of each change of the map (N1).
+   * @throws {FsError} EIO for damaged ones
+   */
+  static read(
+    core: Core,
+    ino: number,
+    places: number[],
+    changed: (directory: Directory) => void,
+  ): Directory {
+    core.cache.need(places);
+    const directory = new Directory(core, ino, places, changed);
+    places.forEach((place, index) => {
+      let room = 0;
+      eachRecord(core.cache.get(place), (record) => {
+        room = Math.max(room, record.room);
+        if (record.ino === 0) return true;
+        const key = keyAt(core.cache.get(place), record);
+        directory.#names.set(key, record.ino * BLOCKS_MAX + index);
+        return true;
+      });
+      directory.#room.push(room);
+    });
+    return directory;
+  }
+
+  /** The entries of a piece of records outside a block; cookies count from `base`. */
+  static records(bytes: Uint8Array, base: number): DirectoryEntry[] {
+    const found: DirectoryEntry[] = [];
+    if (bytes.length < HEAD) return found;
+    const piece = { number: 0, bytes, view: viewOf(bytes) };
+    eachRecord(piece, ({ at, ino, length, nameLength, type }) => {
+      if (ino === 0) return true;
+      const name = bytes.slice(at + HEAD, at + HEAD + nameLength);
+      found.push({ name, ino, type: TYPES[type], cookie: base + at + length });
+      return true;
+    });
+    return found;
+  }
+
+  /** Names, with `.` and `..`. */
+  get size(): number {
+    return this.#names.size;
+  }
+
+  /** The inode of a name. */
+  lookup(key: string): number | undefined {
+    const value = this.#names.get(key);
+    return value === undefined ? undefined : Math.floor(value / BLOCKS_MAX);
+  }
+
+  /** Adds a record where there is room; false: a block must be added first. */
+  insert(key: string, name: Uint8Array, ino: number, type: FileType | undefined): boolean {
+    const length = recordLength(name.length);
+    const index = this.#findRoom(length);
+    if (index < 0) return false;
+    const block = this.#core.cache.get(this.places[index] as number);
+    this.#core.touch(block);
+    let placed = false;
+    let room = 0;
+    eachRecord(block, (record) => {
+      if (placed || record.room < length) {
+        room = Math.max(room, record.room);
+        return true;
+      }
+      const used = record.ino === 0 ? 0 : record.length - record.room;
+      if (used > 0) setLength(block, record.at, used);
+      writeRecord(block, record.at + used, record.length - used, name, ino, type);
+      room = Math.max(room, record.length - used - length);
+      placed = true;
+      return true;
+    });
+    this.#changed(this);
+    this.#room[index] = room;
+    if (!placed) return this.insert(key, name, ino, type);
+    this.#names.set(key, ino * BLOCKS_MAX + index);
+    return true;
+  }
+
+  /** Takes in a block of zeros at the directory's end. */
+  addBlock(block: Block): void {
+    if (this.places.length + 1 >= BLOCKS_MAX) throw new FsError('ENOSPC', 'the directory is full');
+    this.#changed(this);
+    writeRecord(block, 0, block.bytes.length, new Uint8Array(0), 0, undefined);
+    this.#hint = this.places.length;
+    this.places.push(block.number);
+    this.#room.push(block.bytes.length);
+  }
+
+  /** Removes a record. */
+  remove(key: string): void {
+    this.#at(key, (block, record, before, index) => {
+      this.#core.touch(block);
+      let length = record.length;
+      if (before !== undefined) {
+        length += before.length;
+        setLength(block, before.at, length);
+        length = before.ino === 0 ? length : before.room + record.length;
+      } else {
+        block.view.setUint32(record.at, 0, true);
+      }
+      if ((this.#room[index] as number) < length) this.#room[index] = length;
+    });
+    this.#changed(this);
+    this.#names.delete(key);
+  }
+
+  /** Gives a name another inode, in place. */
+  replace(key: string, ino: number, type: FileType | undefined): void {
+    this.#at(key, (block, record, _before, index) => {
+      this.#core.touch(block);
+      block.view.setUint32(record.at, ino, true);
+      block.bytes[record.at + AT.type] = Math.max(0, TYPES.indexOf(type));
+      this.#changed(this);
+      this.#names.set(key, ino * BLOCKS_MAX + index);
+    });
+  }
+
+  /** Entries from `cookie` on, in the order of the device (N2). */
+  list(cookie: number, limit: number): DirectoryEntry[] {
+    const size = this.#core.cache.blockSize;
+    const entries: DirectoryEntry[] = [];
+    for (let index = Math.floor(cookie / size); index < this.places.length; index++) {
+      if (entries.length >= limit) break;
+      const block = this.#core.cache.get(this.places[index] as number);
+      eachRecord(block, (record) => {
+        if (record.ino === 0 || index * size + record.at < cookie) return true;
+        entries.push({
+          name: block.bytes.slice(record.at + HEAD, record.at + HEAD + record.nameLength),
+          ino: record.ino,
+          type: TYPES[record.type],
+          cookie: index * size + record.at + record.length,
+        });
+        return entries.length < limit;
+      });
+    }
+    return entries;
+  }
+
+  #findRoom(length: number): number {
+    const count = this.#room.length;
+    // Looking at a few blocks in turn finds room again that removals left, at no cost that grows.
+    for (let looks = 0; looks < Math.min(count, 8); looks++) {
+      if (this.#hint >= count) this.#hint = 0;
+      if ((this.#room[this.#hint] as number) >= length) return this.#hint;
+      this.#hint++;
+    }
+    return -1;
+  }
+
+  #at(
+    key: string,
+    use: (block: Block, record: DirRecord, before: DirRecord | undefined, index: number) => void,
+  ): void {
+    const value = this.#names.get(key) as number;
+    const index = value % BLOCKS_MAX;
+    const block = this.#core.cache.get(this.places[index] as number);
+    let before: DirRecord | undefined;
+    let isFound = false;
+    eachRecord(block, (record) => {
+      const isIt =
+        record.ino !== 0 && record.nameLength === key.length && keyAt(block, record) === key;
+      if (!isIt) {
+        before = { ...record };
+        return true;
+      }
+      use(block, record, before, index);
+      isFound = true;
+      return false;
+    });
+    if (!isFound) throw new FsError('EIO', `directory ${this.ino} has lost a name`);
+  }
+}
+
+/** The two records of a new directory, in its first block. */
+export function writeFirstRecords(block: Block, ino: number, parent: number): void {
+  const dot = Uint8Array.of(0x2e);
+  const own = recordLength(1);
+  writeRecord(block, 0, own, dot, ino, 'directory');
+  const rest = block.bytes.length - own;
+  writeRecord(block, own, rest, Uint8Array.of(0x2e, 0x2e), parent, 'directory');
+}
+
+/** Clears the flag of a hash index, which the coming change would make wrong (N3). */
+export function dropIndex(inode: Inode): void {
+  if (inode.hasFlag(FLAG_INDEX)) inode.edit().flags = (inode.flags & ~FLAG_INDEX) >>> 0;
+}
+
+/** Bytes that a record with a name of so many bytes needs. */
+function recordLength(nameLength: number): number {
+  return (HEAD + nameLength + 3) & ~3;
+}
+
+/** One record, as `eachRecord` shows it; the object is used again for the next. */
+interface DirRecord {
+  at: number;
+  ino: number;
+  length: number;
+  nameLength: number;
+  type: number;
+  /** Bytes that another record could have of it. */
+  room: number;
+}
+
+/** Shows the records of a block until `visit` answers false. @throws {FsError} EIO for damage */
+function eachRecord(
+  block: Pick<Block, 'number' | 'bytes' | 'view'>,
+  visit: (record: DirRecord) => boolean,
+): void {
+  const { bytes, view } = block;
+  const size = bytes.length;
+  const record: DirRecord = { at: 0, ino: 0, length: 0, nameLength: 0, type: 0, room: 0 };
+  for (let at = 0; at < size; ) {
+    const ino = view.getUint32(at, true);
+    let length = view.getUint16(at + AT.length, true);
+    // 64 KiB does not fit into 16 bits.
+    if (size === 65_536 && (length === 0xffff || length === 0)) length = size;
+    const nameLength = bytes[at + AT.nameLength] as number;
+    const used = recordLength(nameLength);
+    const isSane =
+      length >= HEAD && length % 4 === 0 && at + length <= size && (ino === 0 || used <= length);
+    if (!isSane) {
+      throw new FsError('EIO', `block ${block.number} has a damaged directory record at ${at}`);
+    }
+    record.at = at;
+    record.ino = ino;
+    record.length = length;
+    record.nameLength = nameLength;
+    record.type = bytes[at + AT.type] as number;
+    record.room = ino === 0 ? length : length - used;
+    if (!visit(record)) return;
+    at += length;
+  }
+}
+
+/** The key of a record's name. */
+function keyAt(block: Block, { at, nameLength }: DirRecord): string {
+  return Buffer.prototype.latin1Slice.call(block.bytes, at + HEAD, at + HEAD + nameLength);
+}
+
+function setLength(block: Block, at: number, length: number): void {
+  block.view.setUint16(at + AT.length, length === 65_536 ? 0xffff : length, true);
+}
+
+function writeRecord(
+  block: Block,
+  at: number,
+  length: number,
+  name: Uint8Array,
+  ino: number,
+  type: FileType | undefined,
+): void {
+  block.view.setUint32(at, ino, true);
+  setLength(block, at, length);
+  block.bytes[at + AT.nameLength] = name.length;
+  block.bytes[at + AT.type] = Math.max(0, TYPES.indexOf(type));
+  block.bytes.set(name, at + HEAD);
+}

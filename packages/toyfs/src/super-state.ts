@@ -1,0 +1,75 @@
+/**
+ * SuperState: what changes in the superblock while an image is open: how much is free, the first of
+ * the orphans, and whether the journal is needed.
+ */
+import type { BlockDevice } from '@palimpsest/block-device';
+import { viewOf } from '@palimpsest/bytes';
+import type { Block } from './block-cache.js';
+import type { Core } from './core.js';
+import { SUPERBLOCK } from './disk/superblock.js';
+import { INCOMPAT_RECOVER } from './features.js';
+import { type Geometry, superblockPlace } from './geometry.js';
+
+const AT = SUPERBLOCK.at;
+
+/** See the head of the file. */
+export class SuperState {
+  readonly #core: Core;
+  readonly #block: Block;
+  readonly #at: number;
+  readonly #wide: boolean;
+
+  /** Keeps the superblock's block in memory. Runs as an operation. */
+  constructor(core: Core, geometry: Geometry) {
+    const { block, at } = superblockPlace(geometry.blockSize);
+    this.#core = core;
+    this.#block = core.cache.getAny(block);
+    this.#block.pins++;
+    this.#at = at;
+    this.#wide = geometry.descriptorSize >= 64;
+  }
+
+  /** The first inode of the orphan list; 0: none. */
+  get lastOrphan(): number {
+    return this.#block.view.getUint32(this.#at + AT.lastOrphan, true);
+  }
+  set lastOrphan(ino: number) {
+    this.#core.touch(this.#block);
+    this.#block.view.setUint32(this.#at + AT.lastOrphan, ino, true);
+  }
+
+  /** Sets what every transaction ends with. */
+  close(freeBlocks: number, freeInodes: number, nowMs: number): void {
+    const { view } = this.#block;
+    const at = this.#at;
+    this.#core.touch(this.#block);
+    view.setUint32(at + AT.freeBlocksLow, freeBlocks % 2 ** 32, true);
+    if (this.#wide) {
+      view.setUint32(at + AT.freeBlocksHigh, Math.floor(freeBlocks / 2 ** 32), true);
+    }
+    view.setUint32(at + AT.freeInodes, freeInodes, true);
+    view.setUint32(at + AT.writeTime, Math.floor(nowMs / 1000) % 2 ** 32, true);
+    const incompatible = view.getUint32(at + AT.incompatible, true);
+    view.setUint32(at + AT.incompatible, (incompatible | INCOMPAT_RECOVER) >>> 0, true);
+  }
+}
+
+/**
+ * Writes into the superblock on the device, and into nothing else of it, whether the journal is needed
+ * to read the image. The caller flushes.
+ */
+export async function markRecovery(
+  device: BlockDevice,
+  blockSize: number,
+  isNeeded: boolean,
+): Promise<void> {
+  const { block, at } = superblockPlace(blockSize);
+  const bytes = new Uint8Array(blockSize);
+  await device.readInto(bytes, block * blockSize);
+  const view = viewOf(bytes);
+  const before = view.getUint32(at + AT.incompatible, true);
+  const after = isNeeded ? before | INCOMPAT_RECOVER : before & ~INCOMPAT_RECOVER;
+  if (after >>> 0 === before) return;
+  view.setUint32(at + AT.incompatible, after >>> 0, true);
+  await device.write(bytes, block * blockSize);
+}
