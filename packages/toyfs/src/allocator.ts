@@ -9,10 +9,11 @@
  */
 import { invariant } from '@palimpsest/block-device';
 import { clearRun, findClear, isSet, setBits } from './bitmap.js';
-import type { Core, Run } from './core.js';
+import type { Core } from './core.js';
 import { FsError } from './errors.js';
 import { type Geometry, groupBlocks, groupStart } from './geometry.js';
 import type { Groups } from './groups.js';
+import type { Run } from './transaction.js';
 
 /** See the head of the file. */
 export class Allocator {

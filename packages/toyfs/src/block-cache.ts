@@ -160,7 +160,7 @@ export class BlockCache {
 
   /** Reads whole blocks into `target`, past the cache. Nothing of them may be in memory or logged. */
   readThrough(target: Uint8Array, number: number): Promise<void> | undefined {
-    return this.#device.readInto(target, number * this.blockSize);
+    return this.#read(target, number);
   }
 
   /** @throws {FsError} EIO for a block number that no image of this size has. */
@@ -177,7 +177,7 @@ export class BlockCache {
       this.#blocks.set(number, block);
       return undefined;
     }
-    const wait = this.#device.readInto(block.bytes, number * this.blockSize);
+    const wait = this.#read(block.bytes, number);
     if (wait === undefined) {
       this.#blocks.set(number, block);
       return undefined;
@@ -196,6 +196,16 @@ export class BlockCache {
     );
     this.#loading.set(number, done);
     return done;
+  }
+
+  #read(target: Uint8Array, number: number): Promise<void> | undefined {
+    try {
+      return this.#device.readInto(target, number * this.blockSize)?.catch((error: unknown) => {
+        throw readFailure(number, error);
+      });
+    } catch (error) {
+      throw readFailure(number, error);
+    }
   }
 
   #frame(number: number): Block {
@@ -229,4 +239,9 @@ export class BlockCache {
       });
     }
   }
+}
+
+function readFailure(number: number, error: unknown): FsError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new FsError('EIO', `block ${number} cannot be read: ${message}`, { cause: error });
 }

@@ -4,7 +4,7 @@
  */
 import { Directory } from './directory.js';
 import { FsError } from './errors.js';
-import { inlineContent } from './file-data.js';
+import { inlineContent } from './file-read.js';
 import type { Image } from './image.js';
 import type { Inode } from './inode.js';
 import type { DirectoryEntry } from './vfs.js';

@@ -12,32 +12,24 @@
 import { viewOf } from '@palimpsest/bytes';
 import type { Block } from './block-cache.js';
 import type { Core } from './core.js';
-import { DIRECTORY_RECORD } from './disk/directory-record.js';
+import {
+  type DirRecord,
+  eachRecord,
+  keyAt,
+  nameAt,
+  recordLength,
+  setInode,
+  setLength,
+  TYPES,
+  writeRecord,
+} from './directory-block.js';
 import { FLAG_INDEX } from './disk/inode-record.js';
 import { FsError } from './errors.js';
 import type { Inode } from './inode.js';
 import type { DirectoryEntry, FileType } from './vfs.js';
 
-const AT = DIRECTORY_RECORD.at;
-const HEAD: number = DIRECTORY_RECORD.size;
 /** Directory blocks that an inode number leaves room for beside it in a map's value. */
 const BLOCKS_MAX = 2 ** 21;
-
-const TYPES: readonly (FileType | undefined)[] = [
-  undefined,
-  'file',
-  'directory',
-  'character-device',
-  'block-device',
-  'fifo',
-  'socket',
-  'symlink',
-];
-
-/** The key of a name in a map: one character a byte. */
-export function nameKey(name: Uint8Array): string {
-  return Buffer.prototype.latin1Slice.call(name, 0, name.length);
-}
 
 /** A directory's records and their map in memory. */
 export class Directory {
@@ -94,12 +86,17 @@ export class Directory {
   /** The entries of a piece of records outside a block; cookies count from `base`. */
   static records(bytes: Uint8Array, base: number): DirectoryEntry[] {
     const found: DirectoryEntry[] = [];
-    if (bytes.length < HEAD) return found;
+    if (bytes.length < recordLength(0)) return found;
     const piece = { number: 0, bytes, view: viewOf(bytes) };
-    eachRecord(piece, ({ at, ino, length, nameLength, type }) => {
+    eachRecord(piece, (record) => {
+      const { at, ino, length, type } = record;
       if (ino === 0) return true;
-      const name = bytes.slice(at + HEAD, at + HEAD + nameLength);
-      found.push({ name, ino, type: TYPES[type], cookie: base + at + length });
+      found.push({
+        name: nameAt(bytes, record),
+        ino,
+        type: TYPES[type],
+        cookie: base + at + length,
+      });
       return true;
     });
     return found;
@@ -164,7 +161,7 @@ export class Directory {
         setLength(block, before.at, length);
         length = before.ino === 0 ? length : before.room + record.length;
       } else {
-        block.view.setUint32(record.at, 0, true);
+        setInode(block, record.at, 0);
       }
       if ((this.#room[index] as number) < length) this.#room[index] = length;
     });
@@ -176,8 +173,7 @@ export class Directory {
   replace(key: string, ino: number, type: FileType | undefined): void {
     this.#at(key, (block, record, _before, index) => {
       this.#core.touch(block);
-      block.view.setUint32(record.at, ino, true);
-      block.bytes[record.at + AT.type] = Math.max(0, TYPES.indexOf(type));
+      setInode(block, record.at, ino, type);
       this.#changed(this);
       this.#names.set(key, ino * BLOCKS_MAX + index);
     });
@@ -193,7 +189,7 @@ export class Directory {
       eachRecord(block, (record) => {
         if (record.ino === 0 || index * size + record.at < cookie) return true;
         entries.push({
-          name: block.bytes.slice(record.at + HEAD, record.at + HEAD + record.nameLength),
+          name: nameAt(block.bytes, record),
           ino: record.ino,
           type: TYPES[record.type],
           cookie: index * size + record.at + record.length,
@@ -239,87 +235,7 @@ export class Directory {
   }
 }
 
-/** The two records of a new directory, in its first block. */
-export function writeFirstRecords(block: Block, ino: number, parent: number): void {
-  const dot = Uint8Array.of(0x2e);
-  const own = recordLength(1);
-  writeRecord(block, 0, own, dot, ino, 'directory');
-  const rest = block.bytes.length - own;
-  writeRecord(block, own, rest, Uint8Array.of(0x2e, 0x2e), parent, 'directory');
-}
-
 /** Clears the flag of a hash index, which the coming change would make wrong (N3). */
 export function dropIndex(inode: Inode): void {
   if (inode.hasFlag(FLAG_INDEX)) inode.edit().flags = (inode.flags & ~FLAG_INDEX) >>> 0;
-}
-
-/** Bytes that a record with a name of so many bytes needs. */
-function recordLength(nameLength: number): number {
-  return (HEAD + nameLength + 3) & ~3;
-}
-
-/** One record, as `eachRecord` shows it; the object is used again for the next. */
-interface DirRecord {
-  at: number;
-  ino: number;
-  length: number;
-  nameLength: number;
-  type: number;
-  /** Bytes that another record could have of it. */
-  room: number;
-}
-
-/** Shows the records of a block until `visit` answers false. @throws {FsError} EIO for damage */
-function eachRecord(
-  block: Pick<Block, 'number' | 'bytes' | 'view'>,
-  visit: (record: DirRecord) => boolean,
-): void {
-  const { bytes, view } = block;
-  const size = bytes.length;
-  const record: DirRecord = { at: 0, ino: 0, length: 0, nameLength: 0, type: 0, room: 0 };
-  for (let at = 0; at < size; ) {
-    const ino = view.getUint32(at, true);
-    let length = view.getUint16(at + AT.length, true);
-    // 64 KiB does not fit into 16 bits.
-    if (size === 65_536 && (length === 0xffff || length === 0)) length = size;
-    const nameLength = bytes[at + AT.nameLength] as number;
-    const used = recordLength(nameLength);
-    const isSane =
-      length >= HEAD && length % 4 === 0 && at + length <= size && (ino === 0 || used <= length);
-    if (!isSane) {
-      throw new FsError('EIO', `block ${block.number} has a damaged directory record at ${at}`);
-    }
-    record.at = at;
-    record.ino = ino;
-    record.length = length;
-    record.nameLength = nameLength;
-    record.type = bytes[at + AT.type] as number;
-    record.room = ino === 0 ? length : length - used;
-    if (!visit(record)) return;
-    at += length;
-  }
-}
-
-/** The key of a record's name. */
-function keyAt(block: Block, { at, nameLength }: DirRecord): string {
-  return Buffer.prototype.latin1Slice.call(block.bytes, at + HEAD, at + HEAD + nameLength);
-}
-
-function setLength(block: Block, at: number, length: number): void {
-  block.view.setUint16(at + AT.length, length === 65_536 ? 0xffff : length, true);
-}
-
-function writeRecord(
-  block: Block,
-  at: number,
-  length: number,
-  name: Uint8Array,
-  ino: number,
-  type: FileType | undefined,
-): void {
-  block.view.setUint32(at, ino, true);
-  setLength(block, at, length);
-  block.bytes[at + AT.nameLength] = name.length;
-  block.bytes[at + AT.type] = Math.max(0, TYPES.indexOf(type));
-  block.bytes.set(name, at + HEAD);
 }

@@ -13,30 +13,23 @@ import { invariant } from '@palimpsest/block-device';
 import type { Allocator } from './allocator.js';
 import type { Core } from './core.js';
 import { EXTENT_HEAD, EXTENT_MAX, ROOT_ENTRIES } from './disk/extent-record.js';
-import { FsError } from './errors.js';
 import { type Extent, ExtentNode } from './extent-node.js';
+import { ExtentWalk, FILE_BLOCKS_MAX, leafExtent, type Step } from './extent-walk.js';
 import type { Inode } from './inode.js';
-
-/** A step of the way from the root to a leaf: the node, and the entry taken; -1 in an empty leaf. */
-interface Step {
-  readonly node: ExtentNode;
-  index: number;
-}
-
-/** Blocks of a file at most: the numbers have 32 bits. */
-export const FILE_BLOCKS_MAX: number = 2 ** 32 - 1;
 
 /** See the head of the file. */
 export class ExtentTree {
   readonly #core: Core;
   readonly #space: Allocator;
   readonly #inode: Inode;
+  readonly #walk: ExtentWalk;
   readonly #perBlock: number;
 
   constructor(core: Core, space: Allocator, inode: Inode) {
     this.#core = core;
     this.#space = space;
     this.#inode = inode;
+    this.#walk = new ExtentWalk(core, inode);
     this.#perBlock = Math.floor((core.cache.blockSize - EXTENT_HEAD.size) / 12);
   }
 
@@ -48,24 +41,24 @@ export class ExtentTree {
 
   /** The first extent that ends after `logical`; undefined: there is none. */
   next(logical: number): Extent | undefined {
-    const path = this.#descend(logical);
+    const path = this.#walk.descend(logical);
     const leaf = path.at(-1) as Step;
     if (leaf.index >= 0) {
       const extent = leaf.node.extent(leaf.index);
       if (extent.logical + extent.count > logical) return extent;
     }
-    return this.#advance(path) ? leafExtent(path) : undefined;
+    return this.#walk.advance(path) ? leafExtent(path) : undefined;
   }
 
   /** The last extent; undefined: there is none. */
   last(): Extent | undefined {
-    const path = this.#descend(FILE_BLOCKS_MAX);
+    const path = this.#walk.descend(FILE_BLOCKS_MAX);
     return (path.at(-1) as Step).index < 0 ? undefined : leafExtent(path);
   }
 
   /** Adds an extent where there is a hole (X3). */
   insert(extent: Extent): void {
-    const path = this.#descend(extent.logical);
+    const path = this.#walk.descend(extent.logical);
     const leaf = path.at(-1) as Step;
     const { node } = leaf;
     if (leaf.index >= 0) {
@@ -101,11 +94,11 @@ export class ExtentTree {
     let done = from;
     while (done < to) {
       if (this.#core.touched > this.#core.stepLimit) return done;
-      const path = this.#descend(done);
+      const path = this.#walk.descend(done);
       const leaf = path.at(-1) as Step;
       let extent = leaf.index < 0 ? undefined : leaf.node.extent(leaf.index);
       if (extent === undefined || extent.logical + extent.count <= done) {
-        extent = this.#advance(path) ? leafExtent(path) : undefined;
+        extent = this.#walk.advance(path) ? leafExtent(path) : undefined;
       }
       if (extent === undefined || extent.logical >= to) break;
       done = this.#cut(path, extent, Math.max(done, extent.logical), to, removed);
@@ -120,10 +113,10 @@ export class ExtentTree {
       if (node.depth === 0) return;
       for (let index = 0; index < node.entries; index++) {
         visit(node.child(index));
-        walk(this.#childOf(node, index));
+        walk(this.#walk.child(node, index));
       }
     };
-    walk(this.#root());
+    walk(this.#walk.root());
   }
 
   /** Takes the part of `extent` in `from..to` out; answers the file block behind it. */
@@ -161,58 +154,6 @@ export class ExtentTree {
     }
     removed({ ...extent, logical: from, count: cutEnd - from, start: extent.start + head });
     return cutEnd;
-  }
-
-  #root(): ExtentNode {
-    return new ExtentNode(this.#inode.block, this.#inode.root, ROOT_ENTRIES);
-  }
-
-  #childOf(node: ExtentNode, index: number): ExtentNode {
-    const child = new ExtentNode(this.#core.cache.get(node.child(index)), 0, this.#perBlock);
-    if (child.depth !== node.depth - 1) {
-      throw new FsError('EIO', `inode ${this.#inode.ino} has an extent node of the wrong depth`);
-    }
-    return child;
-  }
-
-  /** The way to the last entry at or before `logical`. */
-  #descend(logical: number): Step[] {
-    let node = this.#root();
-    const path: Step[] = [];
-    for (;;) {
-      const index = node.find(logical);
-      path.push({ node, index });
-      if (node.depth === 0) return path;
-      if (node.entries === 0) {
-        throw new FsError('EIO', `inode ${this.#inode.ino} has an empty inner extent node`);
-      }
-      // Before the first key the first subtree is the one to grow.
-      const step = path.at(-1) as Step;
-      step.index = Math.max(0, index);
-      node = this.#childOf(node, step.index);
-    }
-  }
-
-  /** Moves the way on to the next entry of a leaf; false: there is none. */
-  #advance(path: Step[]): boolean {
-    const leaf = path.at(-1) as Step;
-    if (leaf.index + 1 < leaf.node.entries) {
-      leaf.index++;
-      return true;
-    }
-    for (let level = path.length - 2; level >= 0; level--) {
-      const step = path[level] as Step;
-      if (step.index + 1 >= step.node.entries) continue;
-      step.index++;
-      path.length = level + 1;
-      let node = this.#childOf(step.node, step.index);
-      for (;;) {
-        path.push({ node, index: 0 });
-        if (node.depth === 0) return node.entries > 0;
-        node = this.#childOf(node, 0);
-      }
-    }
-    return false;
   }
 
   /** Adds an entry to the node at `level` of the way, splitting what is full. */
@@ -319,9 +260,9 @@ export class ExtentTree {
   /** Takes up a lone child that fits into the root (X2). */
   #flatten(): void {
     for (;;) {
-      const root = this.#root();
+      const root = this.#walk.root();
       if (root.depth === 0 || root.entries !== 1) return;
-      const child = this.#childOf(root, 0);
+      const child = this.#walk.child(root, 0);
       if (child.entries > ROOT_ENTRIES) return;
       const number = root.child(0);
       this.#core.touch(root.block);
@@ -342,11 +283,6 @@ export class ExtentTree {
     node.setExtent(index, { ...left, count: left.count + right.count });
     node.remove(index + 1);
   }
-}
-
-function leafExtent(path: readonly Step[]): Extent {
-  const { node, index } = path.at(-1) as Step;
-  return node.extent(index);
 }
 
 /** Whether two extents are one (X3). */

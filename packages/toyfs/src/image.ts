@@ -10,6 +10,7 @@ import type { Geometry } from './geometry.js';
 import type { Groups } from './groups.js';
 import { IndirectMap } from './indirect-map.js';
 import { Inode } from './inode.js';
+import type { FsStatistics } from './vfs.js';
 
 /** What a run of a file's blocks is. */
 export interface FileRun {
@@ -49,6 +50,24 @@ export class Image {
   /** The tree of an inode that has extents. */
   tree(inode: Inode): ExtentTree {
     return new ExtentTree(this.core, this.space, inode);
+  }
+
+  /** How much there is, and how much of it is free. */
+  statistics(): FsStatistics {
+    const { blocks, groups, inodes, inodesPerGroup, inodeSize, blockSize } = this.geometry;
+    // What the format itself takes: bitmaps, tables, descriptors.
+    const perGroup = 2 + Math.ceil((inodesPerGroup * inodeSize) / blockSize);
+    const overhead = perGroup * groups + this.geometry.descriptorBlocks + 1;
+    const freeBlocks = Math.max(0, this.space.freeBlocks);
+    return {
+      blockSize,
+      blocks: Math.max(freeBlocks, blocks - overhead),
+      freeBlocks,
+      inodes,
+      freeInodes: Math.max(0, this.space.freeInodes),
+      uuid: this.geometry.uuid.slice(),
+      label: this.geometry.label,
+    };
   }
 
   /** What lies at block `logical` of a file, and for how many blocks, up to `limit`. */

@@ -6,10 +6,12 @@ export type { Credentials } from './access.js';
 export { mayAccess, WANT_EXECUTE, WANT_READ, WANT_WRITE } from './access.js';
 export type { ErrorRow, FsErrorCode } from './errors.js';
 export { ERROR_TABLE, FsError, isFsError } from './errors.js';
-export type { OpenReport, Timer } from './file-system.js';
 export { FileSystem } from './file-system.js';
+export { format } from './format.js';
+export type { FormatOptions } from './format-plan.js';
 export type { OpenOptions } from './open.js';
 export { openFileSystem } from './open.js';
+export type { OpenReport, Timer } from './parts.js';
 export type {
   Answer,
   AttributeChanges,

@@ -19,7 +19,7 @@ import {
   TYPE_SOCKET,
   TYPE_SYMLINK,
 } from './disk/inode-record.js';
-import type { Attributes, FileType } from './vfs.js';
+import type { AttributeChanges, Attributes, FileType } from './vfs.js';
 
 const AT = INODE.at;
 /** Bytes of an inode in revision 0, and before the extra fields. */
@@ -217,12 +217,15 @@ export class Inode {
     }
   }
 
-  setAtime(time: bigint): void {
-    this.#setBigTime(AT.atime, AT.atimeExtra, time);
-  }
-
-  setMtime(time: bigint): void {
-    this.#setBigTime(AT.mtime, AT.mtimeExtra, time);
+  /** Makes these changes, of which the size is none, and stamps the change. After `edit`. */
+  change(changes: Omit<AttributeChanges, 'size'>, nowMs: number): void {
+    const { mode, uid, gid, atime, mtime } = changes;
+    if (mode !== undefined) this.mode = this.typeBits | (mode & 0o7777);
+    if (uid !== undefined) this.uid = uid;
+    if (gid !== undefined) this.gid = gid;
+    this.stamp(nowMs);
+    if (atime !== undefined) this.#setBigTime(AT.atime, AT.atimeExtra, atime);
+    if (mtime !== undefined) this.#setBigTime(AT.mtime, AT.mtimeExtra, mtime);
   }
 
   attributes(): Attributes {

@@ -12,7 +12,8 @@ import {
   TYPE_SYMLINK,
 } from './disk/inode-record.js';
 import { FsError } from './errors.js';
-import { ExtentTree, FILE_BLOCKS_MAX } from './extent-tree.js';
+import { ExtentTree } from './extent-tree.js';
+import { FILE_BLOCKS_MAX } from './extent-walk.js';
 import type { FileData } from './file-data.js';
 import type { Image } from './image.js';
 import type { Inode } from './inode.js';
@@ -170,7 +171,12 @@ export class Inodes {
       let done = await first;
       while (!done) done = await core.change(step, true);
     })();
-    const tracked = work.finally(() => this.steps.delete(tracked));
+    return this.track(work);
+  }
+
+  /** Lets a freeze wait for work in steps. */
+  track(work: Promise<void>): Promise<void> {
+    const tracked: Promise<void> = work.finally(() => this.steps.delete(tracked));
     this.steps.add(tracked);
     return tracked;
   }

@@ -1,28 +1,24 @@
 /**
- * Names: what makes, removes and moves names. Each is one operation, so a name, its inode's count of
- * links, and the inode itself change together, also over a crash.
+ * Names: what makes and removes names; renaming.ts moves them. Each is one operation, so a name, its
+ * inode's count of links, and the inode itself change together, also over a crash.
  *
  *   M1  What may miss a block or find no space comes first; the directory's map is changed last.
  *   M2  A directory's count of links is 2 and one for each directory in it, or 1 for "many".
  */
 import { Buffer } from 'node:buffer';
 import type { Directories } from './directories.js';
-import { type Directory, dropIndex, nameKey, writeFirstRecords } from './directory.js';
+import { type Directory, dropIndex } from './directory.js';
+import { nameKey, writeFirstRecords } from './directory-block.js';
 import { LINK_MAX, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK } from './disk/inode-record.js';
 import { FsError } from './errors.js';
 import type { Image } from './image.js';
 import { type Inode, modeOfType } from './inode.js';
 import type { Inodes } from './inodes.js';
-import {
-  type FileType,
-  NAME_MAX,
-  type NewInode,
-  type RenameOptions,
-  ROOT_INO,
-  SYMLINK_MAX,
-} from './vfs.js';
+import { SHORT_TARGET } from './symlink.js';
+import { type FileType, NAME_MAX, type NewInode, SYMLINK_MAX } from './vfs.js';
 
-const DOTDOT = '..';
+/** The name of the directory above. */
+export const DOTDOT = '..';
 
 /** See the head of the file. All methods run as operations. */
 export class Names {
@@ -78,7 +74,7 @@ export class Names {
       made.units = geometry.blockSize / 512;
       made.bytes = geometry.blockSize;
       made.links = 2;
-      this.#countSubdirectory(parent, 1);
+      this.countSubdirectory(parent, 1);
     });
     return inode.ino;
   }
@@ -97,7 +93,7 @@ export class Names {
     const mode = TYPE_SYMLINK;
     const inode = this.#make(parentIno, name, mode, { ...wanted, mode: 0o777 }, (made) => {
       made.bytes = target.length;
-      if (target.length < 60) {
+      if (target.length < SHORT_TARGET) {
         made.flags = 0;
         made.block.bytes.fill(0, made.root, made.root + 60);
         made.block.bytes.set(target, made.root);
@@ -117,19 +113,19 @@ export class Names {
     if (inode.isDirectory) throw new FsError('EPERM', 'a directory has one name');
     if (inode.links === 0) throw new FsError('ENOENT', `inode ${ino} has lost its last name`);
     if (inode.links >= LINK_MAX) throw new FsError('EMLINK', `inode ${ino} has ${LINK_MAX} names`);
-    const directory = this.#forNewName(parent, name);
+    const directory = this.forNewName(parent, name);
     inode.edit().links++;
     inode.stamp(this.#image.core.now());
-    this.#addName(parent, directory, name, inode);
+    this.addName(parent, directory, name, inode);
   }
 
   /** Answers the inode that had the name. */
   unlink(parentIno: number, name: Uint8Array): number {
     const parent = this.#inodes.directory(parentIno);
-    const { key, inode } = this.#existing(parent, name);
+    const { key, inode } = this.existing(parent, name);
     if (inode.isDirectory) throw new FsError('EISDIR', 'a directory is removed by rmdir');
     this.#inodes.unlinked(inode);
-    this.#removeName(parent, key);
+    this.removeName(parent, key);
     return inode.ino;
   }
 
@@ -137,99 +133,12 @@ export class Names {
     const parent = this.#inodes.directory(parentIno);
     if (nameKey(name) === '.') throw new FsError('EINVAL', '. is not removed');
     if (nameKey(name) === DOTDOT) throw new FsError('ENOTEMPTY', '.. is not empty');
-    const { key, inode } = this.#existing(parent, name);
+    const { key, inode } = this.existing(parent, name);
     if (!inode.isDirectory) throw new FsError('ENOTDIR', `inode ${inode.ino} is no directory`);
-    this.#assertEmpty(inode);
-    this.#removeDirectory(parent, inode);
-    this.#removeName(parent, key);
+    this.assertEmpty(inode);
+    this.removeDirectory(parent, inode);
+    this.removeName(parent, key);
     return inode.ino;
-  }
-
-  /** Answers the inode moved, and the one that lost its name. */
-  rename(
-    oldParentIno: number,
-    oldName: Uint8Array,
-    newParentIno: number,
-    newName: Uint8Array,
-    { noReplace = false, exchange = false }: RenameOptions,
-  ): { moved: number; replaced: number | undefined } {
-    const oldParent = this.#inodes.directory(oldParentIno);
-    const newParent = this.#inodes.directory(newParentIno);
-    assertMovable(oldName);
-    assertMovable(newName);
-    const { key: oldKey, inode } = this.#existing(oldParent, oldName);
-    const newKey = checkedKey(newName);
-    const takenIno = this.#directories.lookup(newParent, newKey);
-    const taken = takenIno === undefined ? undefined : this.#inodes.get(takenIno);
-    if (inode.isDirectory) this.#assertOutside(newParent, inode.ino);
-    if (taken !== undefined && noReplace) throw new FsError('EEXIST', 'the new name is taken');
-    if (exchange) {
-      if (taken === undefined) throw absent(newParentIno, newName);
-      this.#exchange(oldParent, oldKey, inode, newParent, newKey, taken);
-      return { moved: inode.ino, replaced: undefined };
-    }
-    if (taken?.ino === inode.ino) return { moved: inode.ino, replaced: undefined };
-    if (taken !== undefined) {
-      if (inode.isDirectory && !taken.isDirectory) {
-        throw new FsError('ENOTDIR', 'a directory replaces only a directory');
-      }
-      if (!inode.isDirectory && taken.isDirectory) {
-        throw new FsError('EISDIR', 'a directory is replaced only by a directory');
-      }
-      if (taken.isDirectory) this.#assertEmpty(taken);
-    }
-    this.#move(oldParent, oldKey, inode, newParent, newName, taken);
-    return { moved: inode.ino, replaced: taken?.ino };
-  }
-
-  #move(
-    oldParent: Inode,
-    oldKey: string,
-    inode: Inode,
-    newParent: Inode,
-    newName: Uint8Array,
-    taken: Inode | undefined,
-  ): void {
-    const now = this.#image.core.now();
-    inode.edit().stamp(now);
-    if (inode.isDirectory && oldParent.ino !== newParent.ino) {
-      this.#directories.get(inode).replace(DOTDOT, newParent.ino, 'directory');
-      dropIndex(inode);
-      this.#countSubdirectory(oldParent, -1);
-      this.#countSubdirectory(newParent, 1);
-    }
-    if (taken === undefined) {
-      this.#addName(newParent, this.#forNewName(newParent, newName), newName, inode);
-    } else {
-      if (taken.isDirectory) this.#removeDirectory(newParent, taken);
-      else this.#inodes.unlinked(taken);
-      this.#changeDirectory(newParent).replace(checkedKey(newName), inode.ino, inode.type);
-    }
-    this.#removeName(oldParent, oldKey);
-  }
-
-  #exchange(
-    oldParent: Inode,
-    oldKey: string,
-    inode: Inode,
-    newParent: Inode,
-    newKey: string,
-    taken: Inode,
-  ): void {
-    if (taken.isDirectory) this.#assertOutside(oldParent, taken.ino);
-    const now = this.#image.core.now();
-    for (const [each, from, to] of [
-      [inode, oldParent, newParent],
-      [taken, newParent, oldParent],
-    ] as const) {
-      each.edit().stamp(now);
-      if (!each.isDirectory || from.ino === to.ino) continue;
-      this.#directories.get(each).replace(DOTDOT, to.ino, 'directory');
-      this.#countSubdirectory(from, -1);
-      this.#countSubdirectory(to, 1);
-    }
-    this.#changeDirectory(oldParent).replace(oldKey, taken.ino, taken.type);
-    this.#changeDirectory(newParent).replace(newKey, inode.ino, inode.type);
   }
 
   #make(
@@ -240,16 +149,16 @@ export class Names {
     fill?: (inode: Inode) => void,
   ): Inode {
     const parent = this.#inodes.directory(parentIno);
-    const directory = this.#forNewName(parent, name);
+    const directory = this.forNewName(parent, name);
     const inode = this.#inodes.make(parent, typeBits | (wanted.mode & 0o7777), wanted);
     inode.links = 1;
     fill?.(inode);
-    this.#addName(parent, directory, name, inode);
+    this.addName(parent, directory, name, inode);
     return inode;
   }
 
   /** The directory, which must not have the name and gets it. */
-  #forNewName(parent: Inode, name: Uint8Array): Directory {
+  forNewName(parent: Inode, name: Uint8Array): Directory {
     const key = checkedKey(name);
     const directory = this.#directories.get(parent);
     if (parent.links === 0) throw new FsError('ENOENT', `directory ${parent.ino} was removed`);
@@ -259,7 +168,8 @@ export class Names {
     return directory;
   }
 
-  #existing(parent: Inode, name: Uint8Array): { key: string; inode: Inode } {
+  /** What has a name, and the name's key. @throws {FsError} ENOENT */
+  existing(parent: Inode, name: Uint8Array): { key: string; inode: Inode } {
     if (name.length > NAME_MAX) throw tooLong();
     const key = nameKey(name);
     const ino = this.#directories.get(parent).lookup(key);
@@ -267,7 +177,8 @@ export class Names {
     return { key, inode: this.#inodes.get(ino) };
   }
 
-  #addName(parent: Inode, directory: Directory, name: Uint8Array, inode: Inode): void {
+  /** Adds a name that is not there. */
+  addName(parent: Inode, directory: Directory, name: Uint8Array, inode: Inode): void {
     const key = nameKey(name);
     dropIndex(parent);
     parent.edit().stamp(this.#image.core.now(), { modified: true });
@@ -283,52 +194,43 @@ export class Names {
     directory.insert(key, name, inode.ino, inode.type);
   }
 
-  #removeName(parent: Inode, key: string): void {
-    this.#changeDirectory(parent).remove(key);
+  /** Removes a name that is there. */
+  removeName(parent: Inode, key: string): void {
+    this.changeDirectory(parent).remove(key);
   }
 
   /** The directory, about to change. */
-  #changeDirectory(parent: Inode): Directory {
+  changeDirectory(parent: Inode): Directory {
     const directory = this.#directories.get(parent);
     dropIndex(parent);
     parent.edit().stamp(this.#image.core.now(), { modified: true });
     return directory;
   }
 
-  #removeDirectory(parent: Inode, inode: Inode): void {
-    this.#countSubdirectory(parent, -1);
+  /** Takes a directory's only name from its count. */
+  removeDirectory(parent: Inode, inode: Inode): void {
+    this.countSubdirectory(parent, -1);
     this.#inodes.unlinked(inode);
   }
 
-  #countSubdirectory(parent: Inode, change: 1 | -1): void {
+  /** Counts one directory more, or less, in `parent`. */
+  countSubdirectory(parent: Inode, change: 1 | -1): void {
     // M2: a count of 1 stays: nobody knows how many there are.
     if (parent.links === 1) return;
     const links = parent.links + change;
     parent.edit().links = links > LINK_MAX ? 1 : links;
   }
 
-  #assertEmpty(inode: Inode): void {
+  /** @throws {FsError} ENOTEMPTY */
+  assertEmpty(inode: Inode): void {
     if (this.#directories.get(inode).size > 2) {
       throw new FsError('ENOTEMPTY', `directory ${inode.ino} is not empty`);
-    }
-  }
-
-  /** @throws {FsError} EINVAL when `directory` is `ino` or lies in it */
-  #assertOutside(directory: Inode, ino: number): void {
-    for (let at = directory, steps = 0; ; steps++) {
-      if (at.ino === ino) throw new FsError('EINVAL', 'a directory cannot be moved into itself');
-      if (at.ino === ROOT_INO) return;
-      const above = this.#directories.lookup(at, DOTDOT);
-      if (above === undefined || steps > 100_000) {
-        throw new FsError('EIO', `directory ${at.ino} has no way to the root`);
-      }
-      at = this.#inodes.directory(above);
     }
   }
 }
 
 /** @throws {FsError} for what no name may be */
-function checkedKey(name: Uint8Array): string {
+export function checkedKey(name: Uint8Array): string {
   if (name.length === 0) throw new FsError('ENOENT', 'a name has at least one byte');
   if (name.length > NAME_MAX) throw tooLong();
   if (name.includes(0x2f) || name.includes(0)) {
@@ -337,16 +239,12 @@ function checkedKey(name: Uint8Array): string {
   return nameKey(name);
 }
 
-function assertMovable(name: Uint8Array): void {
-  const key = nameKey(name);
-  if (key === '.' || key === DOTDOT) throw new FsError('EBUSY', `${key} cannot be renamed`);
-}
-
 function tooLong(): FsError {
   return new FsError('ENAMETOOLONG', `a name has ${NAME_MAX} bytes at most`);
 }
 
-function absent(parent: number, name: Uint8Array): FsError {
+/** The error for a name that is not there. */
+export function absent(parent: number, name: Uint8Array): FsError {
   return new FsError(
     'ENOENT',
     `directory ${parent} has no ${JSON.stringify(Buffer.from(name).toString())}`,

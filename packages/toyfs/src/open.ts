@@ -17,7 +17,8 @@ import { SUPERBLOCK_OFFSET } from './disk/superblock.js';
 import { FsError } from './errors.js';
 import { INCOMPAT_RECOVER, writeObstacle } from './features.js';
 import { FileData } from './file-data.js';
-import { FileSystem, type Timer } from './file-system.js';
+import { FileReader } from './file-read.js';
+import { FileSystem } from './file-system.js';
 import { type Geometry, parseGeometry } from './geometry.js';
 import { Groups } from './groups.js';
 import { Image } from './image.js';
@@ -26,6 +27,8 @@ import { Journal } from './journal.js';
 import { parseJournal, replayJournal } from './journal-replay.js';
 import { Names } from './names.js';
 import { OpenInodes } from './open-inodes.js';
+import type { Timer } from './parts.js';
+import { Renaming } from './renaming.js';
 import { markRecovery, SuperState } from './super-state.js';
 import { ROOT_INO } from './vfs.js';
 
@@ -95,14 +98,29 @@ export async function openFileSystem(
   });
   const { image, superState } = parts;
   const data = new FileData(image);
+  const reader = new FileReader(image);
   const open = new OpenInodes(image, superState);
   const inodes = new Inodes(image, data, open);
   const directories = new Directories(image);
   const names = new Names(image, inodes, directories);
+  const renaming = new Renaming(image, inodes, directories, names);
   await core.read(() => open.load());
   const report = { replayed, readOnlyReason, orphans: open.orphans.length };
   const fileSystem = new FileSystem({
-    ...{ image, inodes, names, directories, data, open, superState, report, timer, commitMs },
+    ...{
+      image,
+      inodes,
+      names,
+      renaming,
+      directories,
+      data,
+      reader,
+      open,
+      superState,
+      report,
+      timer,
+      commitMs,
+    },
     closeDevice,
   });
   await core.read(() => {

@@ -77,7 +77,7 @@ const journalTagFields = [
       '1 the first 4 bytes were the magic number and are zeroed, 2 no uuid follows, 8 last tag',
   },
 ] as const;
-/** What a descriptor block says of one logged block, in the form we write: without 64bit and v3 8 bytes; a uuid follows the first. */
+/** What a descriptor block says of one logged block, in the form we write. A uuid follows the first. */
 export const JOURNAL_TAG: Layout<typeof journalTagFields> = layout(8, journalTagFields);
 
 const journalTag3Fields = [

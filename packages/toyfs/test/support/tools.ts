@@ -3,7 +3,16 @@
  * need them are skipped, visibly.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
@@ -44,11 +53,21 @@ export async function deviceOf(file: string, blockSize = 1024): Promise<BlockDev
 
 /** Writes a device's content into a file, sparse. */
 export async function saveTo(file: string, device: BlockDevice): Promise<void> {
-  writeFileSync(file, '');
-  truncateSync(file, device.size);
-  const bytes = new Uint8Array(device.size);
-  await device.readInto(bytes, 0);
-  writeFileSync(file, bytes);
+  const bytes = new Uint8Array(1 << 20);
+  const zeros = new Uint8Array(1 << 20);
+  const descriptor = openSync(file, 'w');
+  try {
+    ftruncateSync(descriptor, device.size);
+    for (let at = 0; at < device.size; at += bytes.length) {
+      const part = bytes.subarray(0, Math.min(bytes.length, device.size - at));
+      await device.readInto(part, at);
+      if (Buffer.compare(part, zeros.subarray(0, part.length)) !== 0) {
+        writeSync(descriptor, part, 0, part.length, at);
+      }
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** What e2fsck says of an image it must not change; an empty string when it has no complaint. */

@@ -1,0 +1,121 @@
+/**
+ * Directory blocks: the records of one block, walked, written and cut. Each record's length leads to
+ * the next; what a record has beyond its name's need is room for another.
+ */
+import type { Block } from './block-cache.js';
+import { DIRECTORY_RECORD } from './disk/directory-record.js';
+import { FsError } from './errors.js';
+import type { FileType } from './vfs.js';
+
+const AT = DIRECTORY_RECORD.at;
+const HEAD: number = DIRECTORY_RECORD.size;
+
+/** Types by the number that a record has of them. */
+export const TYPES: readonly (FileType | undefined)[] = [
+  undefined,
+  'file',
+  'directory',
+  'character-device',
+  'block-device',
+  'fifo',
+  'socket',
+  'symlink',
+];
+
+/** The key of a name in a map: one character a byte. */
+export function nameKey(name: Uint8Array): string {
+  return Buffer.prototype.latin1Slice.call(name, 0, name.length);
+}
+
+/** The two records of a new directory, in its first block. */
+export function writeFirstRecords(block: Block, ino: number, parent: number): void {
+  const dot = Uint8Array.of(0x2e);
+  const own = recordLength(1);
+  writeRecord(block, 0, own, dot, ino, 'directory');
+  const rest = block.bytes.length - own;
+  writeRecord(block, own, rest, Uint8Array.of(0x2e, 0x2e), parent, 'directory');
+}
+
+/** Bytes that a record with a name of so many bytes needs. */
+export function recordLength(nameLength: number): number {
+  return (HEAD + nameLength + 3) & ~3;
+}
+
+/** One record, as `eachRecord` shows it; the object is used again for the next. */
+export interface DirRecord {
+  at: number;
+  ino: number;
+  length: number;
+  nameLength: number;
+  type: number;
+  /** Bytes that another record could have of it. */
+  room: number;
+}
+
+/** Shows the records of a block until `visit` answers false. @throws {FsError} EIO for damage */
+export function eachRecord(
+  block: Pick<Block, 'number' | 'bytes' | 'view'>,
+  visit: (record: DirRecord) => boolean,
+): void {
+  const { bytes, view } = block;
+  const size = bytes.length;
+  const record: DirRecord = { at: 0, ino: 0, length: 0, nameLength: 0, type: 0, room: 0 };
+  for (let at = 0; at < size; ) {
+    const ino = view.getUint32(at, true);
+    let length = view.getUint16(at + AT.length, true);
+    // 64 KiB does not fit into 16 bits.
+    if (size === 65_536 && (length === 0xffff || length === 0)) length = size;
+    const nameLength = bytes[at + AT.nameLength] as number;
+    const used = recordLength(nameLength);
+    const isSane =
+      length >= HEAD && length % 4 === 0 && at + length <= size && (ino === 0 || used <= length);
+    if (!isSane) {
+      throw new FsError('EIO', `block ${block.number} has a damaged directory record at ${at}`);
+    }
+    record.at = at;
+    record.ino = ino;
+    record.length = length;
+    record.nameLength = nameLength;
+    record.type = bytes[at + AT.type] as number;
+    record.room = ino === 0 ? length : length - used;
+    if (!visit(record)) return;
+    at += length;
+  }
+}
+
+/** The key of a record's name. */
+export function keyAt(block: Block, { at, nameLength }: DirRecord): string {
+  return Buffer.prototype.latin1Slice.call(block.bytes, at + HEAD, at + HEAD + nameLength);
+}
+
+/** Makes a record of another length. */
+export function setLength(block: Block, at: number, length: number): void {
+  block.view.setUint16(at + AT.length, length === 65_536 ? 0xffff : length, true);
+}
+
+/** Writes a whole record. */
+export function writeRecord(
+  block: Block,
+  at: number,
+  length: number,
+  name: Uint8Array,
+  ino: number,
+  type: FileType | undefined,
+): void {
+  block.view.setUint32(at, ino, true);
+  setLength(block, at, length);
+  block.bytes[at + AT.nameLength] = name.length;
+  block.bytes[at + AT.type] = Math.max(0, TYPES.indexOf(type));
+  block.bytes.set(name, at + HEAD);
+}
+
+/** Gives a record another inode. */
+export function setInode(block: Block, at: number, ino: number, type?: FileType): void {
+  block.view.setUint32(at, ino, true);
+  if (type !== undefined) block.bytes[at + AT.type] = TYPES.indexOf(type);
+}
+
+/** The bytes of a record's name. */
+export function nameAt(bytes: Uint8Array, { at, nameLength }: DirRecord): Uint8Array {
+  return bytes.slice(at + HEAD, at + HEAD + nameLength);
+}
