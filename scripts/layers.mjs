@@ -40,7 +40,11 @@ export const LAYERS = {
   'rw-snapshot': { layer: 5, columns: ['storage'] },
   control: { layer: 6, columns: ['storage'] },
   // The clock, the timers and a new image's uuid are options with a default.
-  toyfs: { layer: 2, columns: ['files', 'access'], allows: ['Date.now', 'setTimeout', 'Math.random'] },
+  toyfs: {
+    layer: 2,
+    columns: ['files', 'access'],
+    allows: ['Date.now', 'setTimeout', 'Math.random'],
+  },
   'nbd-codec': { layer: 1, columns: ['access', 'devices'] },
   // Time-outs are part of the protocol's manners: the timers are an option with a default.
   nbd: { layer: 7, columns: ['access'], allows: ['node:stream', 'setTimeout', 'setImmediate'] },
