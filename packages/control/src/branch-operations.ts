@@ -4,7 +4,7 @@ import * as engine from '@palimpsest/rw-snapshot';
 import { baseOf, type FoundSnapshot, find, findBranch, findTarget, volumeName } from './catalog.js';
 import { makeUnused, type StoreContext } from './context.js';
 import { assertLabels } from './details.js';
-import { branchInfos, volumeInfo } from './listing.js';
+import { branchInfo, volumeInfo } from './listing.js';
 import { assertName, keptName, quote } from './names.js';
 import { recordOperation } from './operation-log.js';
 import { branchAttributes } from './records.js';
@@ -25,7 +25,7 @@ export async function createBranch(
   context: StoreContext,
   request: CreateBranchRequest,
 ): Promise<BranchInfo> {
-  const { environment, index, save } = context;
+  const { environment, save } = context;
   const { volume } = parseReference(request.from);
   const name = branchName(request.name, volume);
   assertName('branch', name);
@@ -53,7 +53,6 @@ export async function createBranch(
       },
     }),
   );
-  index.changed();
   return infoOf(context, branchReference(volumeName(volumeRecord), name));
 }
 
@@ -75,7 +74,7 @@ export async function refreshBranch(
   }
   const now = environment.now();
   const name = branchAttributes(found.branch).name;
-  const kept = keptName(name, now, (candidate) => isNameTaken(found, candidate));
+  const kept = keptName(name, now, (candidate) => isNameTaken(context, found, candidate));
   const isKept = request.keep !== false;
   const by = request.by ?? context.by;
   await makeUnused(context, [found.reference], request);
@@ -102,7 +101,6 @@ export async function refreshBranch(
         }),
     },
   );
-  index.changed();
   if (!isKept) await settled;
   return {
     branch: infoOf(context, found.reference),
@@ -130,12 +128,10 @@ export async function resize(
   };
   if (found.kind === 'branch') {
     await engine.resizeBranch(save, found.branch.id, size, alongside);
-    index.changed();
     return infoOf(context, found.reference);
   }
   const { production } = await context.attached.attach(found.volume);
   await production.resize(size, { alongside });
-  index.changed();
   const record = index.volumeNamed(found.reference);
   if (record === undefined) throw new StorageError('ERR_NOT_FOUND', `${reference} went away`);
   return volumeInfo(context, record, context.pathOf(record));
@@ -150,7 +146,6 @@ export async function setQuota(
   const { branch, reference: found } = findBranch(context.index, reference);
   if (bytes !== null) assertQuota(bytes);
   await engine.setBranchQuota(context.save, branch.id, bytes ?? undefined);
-  context.index.changed();
   return infoOf(context, found);
 }
 
@@ -175,10 +170,8 @@ export async function findBase(
 
 /** A branch, told. @throws {StorageError} ERR_NOT_FOUND. */
 export function infoOf(context: StoreContext, reference: string): BranchInfo {
-  const { volume } = findBranch(context.index, reference);
-  const info = branchInfos(context, [volume]).find((each) => each.reference === reference);
-  if (info === undefined) throw new StorageError('ERR_NOT_FOUND', `${reference} went away`);
-  return info;
+  const { volume, branch } = findBranch(context.index, reference);
+  return branchInfo(context, volume, branch);
 }
 
 /** The branch's own name, when it is written with its volume. */

@@ -85,8 +85,7 @@ export function findSnapshot(index: StoreIndex, text: string, nowMs: number): Fo
   const volume = findVolume(index, parsed.volume);
   const target = targetReference(parsed);
   const branch = parsed.branch === undefined ? undefined : findBranch(index, target).branch;
-  const { snapshots } = branch ?? volume;
-  const snapshot = selectSnapshot(target, snapshots, parsed.snapshot, nowMs);
+  const snapshot = selectSnapshot(index, target, branch ?? volume, parsed.snapshot, nowMs);
   const reference = snapshotReference(target, snapshotAttributes(snapshot).name);
   return {
     kind: 'snapshot',
@@ -112,9 +111,14 @@ export function findBranch(index: StoreIndex, text: string): FoundBranch {
   return { kind: 'branch', reference: branchReference(volumeName, name), volume, branch };
 }
 
+/** What snapshots are of. */
+export function ownerOf(found: FoundTarget): VolumeRecord | BranchRecord {
+  return found.kind === 'branch' ? found.branch : found.volume;
+}
+
 /** The snapshots of a volume or branch, oldest first. */
 export function snapshotsOf(found: FoundTarget): readonly SnapshotRecord[] {
-  return found.kind === 'branch' ? found.branch.snapshots : found.volume.snapshots;
+  return ownerOf(found).snapshots;
 }
 
 /** What the engine bases a branch, or a restore, on. */
@@ -129,12 +133,15 @@ export function baseOf(save: SaveVolume, snapshot: number): Base {
 }
 
 function selectSnapshot(
+  index: StoreIndex,
   name: string,
-  snapshots: readonly SnapshotRecord[],
+  owner: VolumeRecord | BranchRecord,
   selector: SnapshotSelector,
   nowMs: number,
 ): SnapshotRecord {
-  const youngest = snapshots.at(-1);
+  const named = selector.by === 'name' ? index.snapshotNamed(owner, selector.name) : undefined;
+  if (named !== undefined) return named;
+  const youngest = index.youngestSnapshot(owner);
   if (youngest === undefined) {
     throw new StorageError(
       'ERR_NOT_FOUND',
@@ -144,7 +151,9 @@ function selectSnapshot(
   if (selector.by === 'latest') return youngest;
   if (selector.by === 'age') {
     const { ageMs } = selector;
-    const old = snapshots.findLast((each) => snapshotAttributes(each).createdAt <= nowMs - ageMs);
+    const old = owner.snapshots.findLast(
+      (each) => snapshotAttributes(each).createdAt <= nowMs - ageMs,
+    );
     if (old !== undefined) return old;
     throw new StorageError(
       'ERR_NOT_FOUND',
@@ -152,8 +161,6 @@ function selectSnapshot(
         `pal snapshot list ${name}`,
     );
   }
-  const snapshot = snapshots.find((each) => snapshotAttributes(each).name === selector.name);
-  if (snapshot !== undefined) return snapshot;
   throw new StorageError(
     'ERR_NOT_FOUND',
     `${name} has no snapshot ${quote(selector.name)}; see which there are: ` +

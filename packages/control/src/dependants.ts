@@ -4,7 +4,7 @@
  * the way.
  */
 import type { StoredSpace } from '@palimpsest/rw-snapshot';
-import { storedObjects } from '@palimpsest/save-volume';
+import { storedDependants } from '@palimpsest/save-volume';
 import type { StoreContext } from './context.js';
 import { branchAttributes, isRemoved, snapshotAttributes, volumeAttributes } from './records.js';
 import { branchReference } from './references.js';
@@ -26,9 +26,7 @@ export function dependantsOf(
   snapshot: number,
   except?: number,
 ): readonly Dependant[] {
-  return storedObjects(context.save, undefined).flatMap(({ id, object }) => {
-    const stands = object.base?.snapshot === snapshot || object.needs?.includes(snapshot);
-    if (stands !== true) return [];
+  return storedDependants(context.save, snapshot).flatMap(({ id, object }) => {
     if (object.type !== 'space') {
       return [{ reference: nameOfRestore(context, object), isRemoved: false }];
     }
@@ -42,9 +40,8 @@ function dependantSpace(
   space: number,
   { branch: id }: StoredSpace,
 ): Dependant {
-  const { volumes, branches } = context.index.everything();
-  const branch = branches.find((each) => each.id === id);
-  const volume = volumes.find((each) => each.id === branch?.volume);
+  const branch = context.index.anyBranch(id);
+  const volume = branch && context.index.anyVolume(branch.volume);
   if (branch === undefined || volume === undefined) {
     return { reference: 'a branch that is being deleted', isRemoved: true };
   }
@@ -60,6 +57,6 @@ function dependantSpace(
 
 function nameOfRestore(context: StoreContext, object: object): string {
   const { volume } = object as { readonly volume?: number };
-  const found = context.index.everything().volumes.find((each) => each.id === volume);
+  const found = context.index.anyVolume(volume ?? 0);
   return `the restore of ${found === undefined ? 'a volume' : volumeAttributes(found).name}`;
 }

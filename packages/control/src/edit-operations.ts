@@ -56,7 +56,6 @@ export async function edit(
       detail: Object.keys(changes).join(', '),
     });
   });
-  index.changed();
   return renamed;
 }
 
@@ -113,7 +112,6 @@ async function changeHolds(
     const target = found.reference;
     recordOperation(save, batch, { at: environment.now(), by, kind, target });
   });
-  index.changed();
   return infoOf(context, found.reference);
 }
 
@@ -131,7 +129,7 @@ function assertRename(context: StoreContext, found: Found, name: string): string
     return branchReference(volume, name);
   }
   const target = targetOf(found);
-  if (isNameTaken(target, name)) throw taken(target.reference, name);
+  if (isNameTaken(context, target, name)) throw taken(target.reference, name);
   return snapshotReference(target.reference, name);
 }
 

@@ -28,7 +28,6 @@ export async function flattenBranch(
   await save.transact((batch) => {
     changeAttributes(save, batch, branch.id, { flattening: 'running', ...rate });
   });
-  context.index.changed();
   return start(context, branch.id, target, bytesPerSecond);
 }
 
@@ -39,7 +38,6 @@ export async function pauseFlatten(context: StoreContext, reference: string): Pr
   await context.save.transact((batch) => {
     changeAttributes(context.save, batch, branch.id, { flattening: 'paused' });
   });
-  context.index.changed();
   return info;
 }
 
@@ -77,7 +75,6 @@ function start(
           recordOperation(save, batch, { at, by: context.by, kind: 'flatten', target });
         },
       });
-      index.changed();
     },
   });
 }

@@ -19,7 +19,7 @@ export async function ensureIdentity(
   context: StoreContext,
   snapshot: SnapshotRecord,
 ): Promise<string> {
-  const { save, index } = context;
+  const { save } = context;
   const known = identityOf(snapshot);
   if (known !== undefined) return known;
   let identity = newIdentity(context);
@@ -33,6 +33,5 @@ export async function ensureIdentity(
     const attributes = { ...stored.attributes, identity };
     batch.object(snapshot.id, encodeObject({ ...stored, attributes }));
   });
-  index.changed();
   return identity;
 }

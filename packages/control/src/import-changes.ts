@@ -123,7 +123,6 @@ async function begin(
     const { from, to, size } = header;
     const importing = unfinished ?? { from, to, size, youngest: youngestOf(record), position: 0 };
     await save.transact((batch) => putImport(save, batch, record.id, importing));
-    index.changed();
     if (size > production.size) await production.resize(size);
     return { volume: record.id, header, production, share, importing };
   } catch (error) {
@@ -154,11 +153,10 @@ async function apply(
 
 /** I3. */
 async function note(context: StoreContext, work: Work, position: number): Promise<void> {
-  const { save, index } = context;
+  const { save } = context;
   await work.production.device.flush();
   work.importing = { ...work.importing, position };
   await save.transact((batch) => putImport(save, batch, work.volume, work.importing));
-  index.changed();
 }
 
 /** I4. The reference of the snapshot. */
@@ -179,7 +177,6 @@ async function finish(context: StoreContext, work: Work, options: ImportOptions)
   await work.production.createSnapshot(attributes, {
     alongside: (batch) => putImport(save, batch, work.volume, undefined),
   });
-  index.changed();
   return snapshotReference(options.volume, name);
 }
 

@@ -1,5 +1,5 @@
 /** Listing: the store's records told as users see them. Reads memory only. */
-import type { SnapshotRecord, VolumeRecord } from '@palimpsest/ro-snapshot';
+import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import type { BranchRecord } from '@palimpsest/rw-snapshot';
 
 import type { Found } from './catalog.js';
@@ -12,6 +12,7 @@ import {
   volumeAttributes,
 } from './records.js';
 import { branchReference, snapshotReference } from './references.js';
+import type { OwnedSnapshot } from './store-index.js';
 import type {
   Availability,
   BranchInfo,
@@ -56,49 +57,31 @@ export function snapshotInfos(
   context: StoreContext,
   volumes: readonly VolumeRecord[],
 ): SnapshotInfo[] {
-  const based = new Map<number, string[]>();
-  for (const branch of context.index.branches()) {
-    const volume = context.index.volumeWithId(branch.volume);
-    if (branch.base === null || volume === undefined) continue;
-    const names = based.get(branch.base.snapshot) ?? [];
-    names.push(branchReference(volumeAttributes(volume).name, branchAttributes(branch).name));
-    based.set(branch.base.snapshot, names);
-  }
-  return volumes.flatMap((volume) => {
-    const { name } = volumeAttributes(volume);
-    const state = availability(context, volume);
-    const told = (snapshot: SnapshotRecord, branch?: string): SnapshotInfo => ({
-      ...snapshotInfo(snapshot, name, branch),
-      branches: based.get(snapshot.id) ?? [],
-      ...state,
-    });
-    return [
-      ...volume.snapshots.map((snapshot) => told(snapshot)),
-      ...context.index.branchesOf(volume).flatMap((branch) => {
-        const own = branchAttributes(branch).name;
-        return branch.snapshots.map((snapshot) => told(snapshot, own));
-      }),
-    ];
-  });
+  const { index } = context;
+  return volumes.flatMap((volume) => [
+    ...volume.snapshots.map((snapshot) => snapshotInfo(context, { volume, snapshot })),
+    ...index
+      .branchesOf(volume)
+      .flatMap((branch) =>
+        branch.snapshots.map((snapshot) => snapshotInfo(context, { volume, branch, snapshot })),
+      ),
+  ]);
 }
 
-function snapshotInfo(
-  snapshot: SnapshotRecord,
-  volume: string,
-  branch: string | undefined,
-): Omit<SnapshotInfo, 'branches' | 'state'> {
+/** A snapshot, told. */
+export function snapshotInfo(context: StoreContext, owned: OwnedSnapshot): SnapshotInfo {
+  const { volume, branch, snapshot } = owned;
   const attributes = snapshotAttributes(snapshot);
   const { message, holds, expiresAt } = attributes;
-  const target = branch === undefined ? volume : branchReference(volume, branch);
   const heldBy = Object.entries(holds ?? {}).map(([tag, { since, ...hold }]) => ({
     tag,
     ...hold,
     since: rfc3339(since),
   }));
   return {
-    reference: snapshotReference(target, attributes.name),
-    volume,
-    ...(branch === undefined ? {} : { branch }),
+    reference: snapshotReference(ownerReference(owned), attributes.name),
+    volume: volumeAttributes(volume).name,
+    ...(branch === undefined ? {} : { branch: branchAttributes(branch).name }),
     name: attributes.name,
     ...(message === undefined ? {} : { message }),
     ...labelsOf(attributes),
@@ -106,57 +89,68 @@ function snapshotInfo(
     ...(expiresAt === undefined ? {} : { expiresAt: rfc3339(expiresAt) }),
     createdAt: rfc3339(attributes.createdAt),
     size: snapshot.size,
+    branches: context.index
+      .branchesOn(snapshot.id)
+      .map((each) => branchReference(volumeAttributes(volume).name, branchAttributes(each).name)),
+    ...availability(context, volume),
   };
 }
 
 /** The branches of some volumes, told; in the order they were made within a volume. */
 export function branchInfos(context: StoreContext, volumes: readonly VolumeRecord[]): BranchInfo[] {
-  return volumes.flatMap((volume) => {
-    const { name } = volumeAttributes(volume);
-    return context.index.branchesOf(volume).map((branch) => {
-      const attributes = branchAttributes(branch);
-      const { message } = attributes;
-      const { quotaBytes } = branch;
-      return {
-        reference: branchReference(name, attributes.name),
-        volume: name,
-        name: attributes.name,
-        base: baseReference(context, branch),
-        createdAt: rfc3339(attributes.createdAt),
-        size: branch.size,
-        snapshots: branch.snapshots.length,
-        depth: branch.depth,
-        ...(message === undefined ? {} : { message }),
-        ...labelsOf(attributes),
-        ...(quotaBytes === undefined ? {} : { quotaBytes }),
-        ...availability(context, volume),
-      };
-    });
-  });
+  return volumes.flatMap((volume) =>
+    context.index.branchesOf(volume).map((branch) => branchInfo(context, volume, branch)),
+  );
+}
+
+/** A branch, told. */
+export function branchInfo(
+  context: StoreContext,
+  volume: VolumeRecord,
+  branch: BranchRecord,
+): BranchInfo {
+  const { name } = volumeAttributes(volume);
+  const attributes = branchAttributes(branch);
+  const { message } = attributes;
+  const { quotaBytes } = branch;
+  return {
+    reference: branchReference(name, attributes.name),
+    volume: name,
+    name: attributes.name,
+    base: baseReference(context, branch),
+    createdAt: rfc3339(attributes.createdAt),
+    size: branch.size,
+    snapshots: branch.snapshots.length,
+    depth: branch.depth,
+    ...(message === undefined ? {} : { message }),
+    ...labelsOf(attributes),
+    ...(quotaBytes === undefined ? {} : { quotaBytes }),
+    ...availability(context, volume),
+  };
 }
 
 /** The snapshot that a branch is based on; "(deleted)" after one that is hidden behind it. */
 function baseReference(context: StoreContext, branch: BranchRecord): string {
   const { base } = branch;
   if (base === null) return '';
-  const { volumes, branches } = context.index.everything();
-  const volume = volumes.find(({ id }) => id === branch.volume);
-  const name = volume === undefined ? '' : volumeAttributes(volume).name;
-  const owners = [
-    { target: name, snapshots: volume?.snapshots ?? [] },
-    ...branches.map((each) => ({
-      target: branchReference(name, branchAttributes(each).name),
-      snapshots: each.snapshots,
-    })),
-  ];
-  for (const { target, snapshots } of owners) {
-    const found = snapshots.find(({ id }) => id === base.snapshot);
-    if (found === undefined) continue;
-    const reference = snapshotReference(target, snapshotAttributes(found).name);
-    return isRemoved(found) ? `${reference} (deleted)` : reference;
-  }
+  const found = context.index.snapshotWithId(base.snapshot);
   // The engine keeps a branch's base; a record without one would be its damage, shown by number.
-  return snapshotReference(name, `#${base.snapshot}`);
+  if (found === undefined) {
+    const volume = context.index.volumeWithId(branch.volume);
+    const name = volume === undefined ? '' : volumeAttributes(volume).name;
+    return snapshotReference(name, `#${base.snapshot}`);
+  }
+  const reference = snapshotReference(
+    ownerReference(found),
+    snapshotAttributes(found.snapshot).name,
+  );
+  return isRemoved(found.snapshot) ? `${reference} (deleted)` : reference;
+}
+
+/** What a snapshot is of, by reference. */
+export function ownerReference({ volume, branch }: Omit<OwnedSnapshot, 'snapshot'>): string {
+  const { name } = volumeAttributes(volume);
+  return branch === undefined ? name : branchReference(name, branchAttributes(branch).name);
 }
 
 /** Everything that can be opened: each volume, then its snapshots, then its branches. */

@@ -112,11 +112,7 @@ export async function createLocalStore(
   function change<T>(work: () => Promise<T>): Promise<T> {
     return serial(async () => {
       assertOpen();
-      try {
-        return await work();
-      } finally {
-        index.changed();
-      }
+      return await work();
     });
   }
   /** The same for what may need space that can be given back. */

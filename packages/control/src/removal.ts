@@ -99,8 +99,8 @@ export async function deleteVolume(
 
 /** What is hidden behind a volume counts too, though it is deleted: it needs the image. */
 function dependantsOfVolume(context: StoreContext, { id }: VolumeRecord): readonly Dependant[] {
-  const { volumes, branches } = context.index.everything();
-  const volume = volumes.find((each) => each.id === id);
+  const { branches } = context.index.everything();
+  const volume = context.index.anyVolume(id);
   if (volume === undefined) return [];
   const { name } = volumeAttributes(volume);
   return [
@@ -140,7 +140,6 @@ async function remove(
     },
     { givesBack: true }, // a full store must let things be deleted
   );
-  context.index.changed();
   if (graceMs === 0 && dependants.length === 0) {
     await purge(context, thing, options);
     return removal;
@@ -180,7 +179,6 @@ export async function purge(
     const { production } = await context.attached.attach(thing.volume);
     await production.deleteSnapshot(thing.snapshot.id, giving);
   }
-  context.index.changed();
   return true;
 }
 
@@ -194,8 +192,7 @@ export function dependantsOn(context: StoreContext, thing: RemovedThing): readon
   if (thing.kind === 'snapshot') return dependantsOf(context, thing.snapshot.id);
   if (thing.kind === 'volume') return dependantsOfVolume(context, thing.volume);
   const { id } = thing.branch;
-  const { snapshots = [] } =
-    context.index.everything().branches.find((each) => each.id === id) ?? {};
+  const { snapshots = [] } = context.index.anyBranch(id) ?? {};
   return snapshots.flatMap((snapshot) => dependantsOf(context, snapshot.id, id));
 }
 

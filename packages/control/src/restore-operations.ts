@@ -4,7 +4,6 @@
  */
 import { StorageError } from '@palimpsest/block-device';
 import type { ProductionVolume, RestoreSource, VolumeRecord } from '@palimpsest/ro-snapshot';
-import { storedObjects } from '@palimpsest/save-volume';
 import { findBase, refreshBranch } from './branch-operations.js';
 import { baseOf, find, findTarget, findVolume, volumeName } from './catalog.js';
 import { makeUnused, type StoreContext } from './context.js';
@@ -45,7 +44,9 @@ export async function restore(
   const { production } = await context.attached.attach(target.volume);
   const now = environment.now();
   const by = request.by ?? context.by;
-  const name = keptName(target.reference, now, (candidate) => isNameTaken(target, candidate));
+  const name = keptName(target.reference, now, (candidate) =>
+    isNameTaken(context, target, candidate),
+  );
   const kept = snapshotReference(target.reference, name);
   const { bytesPerSecond } = request;
   try {
@@ -56,9 +57,7 @@ export async function restore(
         startedAt: now,
         ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
       },
-      alongside: (batch) => {
-        // The undo snapshot is the youngest by now.
-        const undo = storedObjects(save, 'snapshot', batch).at(-1)?.id ?? 0;
+      alongside: (batch, undo) => {
         recordOperation(save, batch, {
           at: now,
           by,
@@ -70,7 +69,6 @@ export async function restore(
       },
     });
   } finally {
-    index.changed();
     resumeCopyBack(context, target.volume, production);
   }
   return restoreInfo(context, target.volume, production) as RestoreInfo;

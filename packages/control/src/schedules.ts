@@ -54,7 +54,6 @@ export async function setSchedule(
       detail: schedule === null ? 'none' : `every ${schedule.everyMs} ms, ${schedule.keep} kept`,
     });
   });
-  index.changed();
   return listSchedules(context);
 }
 
@@ -108,7 +107,6 @@ export async function runSchedules(context: StoreContext): Promise<void> {
         changeAttributes(save, batch, id, { removed: { at: now, until: now, by: 'schedule' } });
       });
     }
-    index.changed();
   }
 }
 

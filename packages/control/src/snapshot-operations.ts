@@ -2,11 +2,11 @@
 import { StorageError } from '@palimpsest/block-device';
 import { createSnapshots, type SnapshotTaker } from '@palimpsest/ro-snapshot';
 import { branchTaker } from '@palimpsest/rw-snapshot';
-import { type FoundTarget, findSnapshot, findTarget, snapshotsOf, volumeName } from './catalog.js';
+import { type FoundTarget, findSnapshot, findTarget, ownerOf, volumeName } from './catalog.js';
 import { listed, makeUnused, type StoreContext } from './context.js';
 import { dependantsOf } from './dependants.js';
 import { assertDetails, type Details, detailAttributes } from './details.js';
-import { snapshotInfos } from './listing.js';
+import { snapshotInfo } from './listing.js';
 import { assertName, generatedName, keptName } from './names.js';
 import { recordOperation } from './operation-log.js';
 import { changeAttributes, snapshotAttributes } from './records.js';
@@ -45,12 +45,12 @@ export async function createGroupSnapshot(
   const targets = request.targets.map((text) => findTarget(index, text));
   const now = environment.now();
   const isTaken = (candidate: string): boolean =>
-    targets.some((target) => isNameTaken(target, candidate));
+    targets.some((target) => isNameTaken(context, target, candidate));
   const name = request.name ?? generatedName(now, isTaken);
   assertName('snapshot', name);
   assertDetails(request);
   for (const target of targets) {
-    if (!isNameTaken(target, name)) continue;
+    if (!isNameTaken(context, target, name)) continue;
     throw new StorageError(
       'ERR_EXISTS',
       `${target.reference} has a snapshot ${name} already; choose another name, or leave the name ` +
@@ -74,7 +74,6 @@ export async function createGroupSnapshot(
       recordOperation(save, batch, { at: now, by, kind: 'snapshot', target });
     }
   });
-  index.changed();
   return targets.map(({ reference }) => infoOf(context, snapshotReference(reference, name)));
 }
 
@@ -98,7 +97,7 @@ export async function refreshSnapshot(
   await makeUnused(context, [found.reference], options);
   const before = snapshotAttributes(found.snapshot);
   const target = targetOf(found);
-  const kept = keptName(before.name, now, (name) => isNameTaken(target, name));
+  const kept = keptName(before.name, now, (name) => isNameTaken(context, target, name));
   const by = options.by ?? context.by;
   const { removed: _, holds: __, ...same } = before;
   const attributes = { ...same, createdAt: now, identity: identity(context) };
@@ -119,7 +118,6 @@ export async function refreshSnapshot(
           }),
     });
   });
-  index.changed();
   if (isDropped) await context.sweep();
   return {
     snapshot: infoOf(context, found.reference),
@@ -136,8 +134,12 @@ export async function takerOf(context: StoreContext, target: FoundTarget): Promi
 }
 
 /** Whether a volume or branch has a snapshot of that name. */
-export function isNameTaken(target: FoundTarget, name: string): boolean {
-  return snapshotsOf(target).some((each) => snapshotAttributes(each).name === name);
+export function isNameTaken(
+  { index }: Pick<StoreContext, 'index'>,
+  target: FoundTarget,
+  name: string,
+): boolean {
+  return index.snapshotNamed(ownerOf(target), name) !== undefined;
 }
 
 /** The volume or branch that a snapshot is of. */
@@ -150,10 +152,7 @@ export function targetOf(found: ReturnType<typeof findSnapshot>): FoundTarget {
 
 /** A snapshot, told. @throws {StorageError} ERR_NOT_FOUND. */
 export function infoOf(context: StoreContext, reference: string): SnapshotInfo {
-  const { volume } = findSnapshot(context.index, reference, context.environment.now());
-  const info = snapshotInfos(context, [volume]).find((each) => each.reference === reference);
-  if (info === undefined) throw new StorageError('ERR_NOT_FOUND', `${reference} went away`);
-  return info;
+  return snapshotInfo(context, findSnapshot(context.index, reference, context.environment.now()));
 }
 
 /** A new identity. */

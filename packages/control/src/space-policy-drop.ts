@@ -9,7 +9,7 @@
  *       leaves the rest of it to the next opening.
  */
 import { isStorageError, StorageError } from '@palimpsest/block-device';
-import { type Batch, storedObject, storedObjects } from '@palimpsest/save-volume';
+import { type Batch, storedDependants, storedObject } from '@palimpsest/save-volume';
 import type { StoreContext } from './context.js';
 import { recordOperation } from './operation-log.js';
 import { changeAttributes, snapshotAttributes } from './records.js';
@@ -59,11 +59,6 @@ export async function dropOldest(context: StoreContext): Promise<boolean> {
 /** Snapshots of volumes that are open, and of their branches, which nothing needs; oldest first. */
 function candidates(context: StoreContext): readonly Candidate[] {
   const { attached, index } = context;
-  const needed = new Set<number>();
-  for (const { object } of storedObjects(context.save, undefined)) {
-    if (object.base) needed.add(object.base.snapshot);
-    for (const id of object.needs ?? []) needed.add(id);
-  }
   const things = index.volumes().flatMap((volume): Candidate['thing'][] => {
     if (attached.get(volume) === undefined) return [];
     return [
@@ -85,12 +80,13 @@ function candidates(context: StoreContext): readonly Candidate[] {
       const space = context.spaceOf(id) ?? 0;
       return { id, space, thing, reference: referenceOf(thing), createdAt };
     })
-    .filter((each) => !needed.has(each.id) && isFree(context, each, each.thing.snapshot))
+    .filter((each) => isFree(context, each, each.thing.snapshot))
+    .filter(({ id }) => storedDependants(context.save, id).length === 0)
     .sort((a, b) => a.createdAt - b.createdAt || a.id - b.id);
 }
 
 async function drop(context: StoreContext, candidate: Candidate, bytes: number): Promise<boolean> {
-  const { environment, index, save } = context;
+  const { environment, save } = context;
   const { id, reference, thing } = candidate;
   const at = environment.now();
   const detail = `the store was full; ${bytes} bytes come back`;
@@ -107,7 +103,6 @@ async function drop(context: StoreContext, candidate: Candidate, bytes: number):
     if (!isStorageError(error, 'ERR_IN_USE')) throw error;
     return false;
   }
-  index.changed();
   environment.logger.warn(`${reference} was dropped: ${detail}; hold what must stay`);
   context.emit({ type: 'dropped', at, reference, detail });
   return purge(context, thing);
@@ -117,9 +112,7 @@ async function drop(context: StoreContext, candidate: Candidate, bytes: number):
 function assertDroppable(context: StoreContext, batch: Batch, candidate: Candidate): void {
   const { id } = candidate;
   const stored = storedObject(context.save, 'snapshot', id, batch);
-  const isNeeded = storedObjects(context.save, undefined, batch).some(
-    ({ object }) => object.base?.snapshot === id || object.needs?.includes(id) === true,
-  );
+  const isNeeded = storedDependants(context.save, id, batch).length > 0;
   if (stored !== undefined && !isNeeded && isFree(context, candidate, stored)) return;
   throw new StorageError('ERR_IN_USE', `${candidate.reference} is needed after all`);
 }

@@ -1,42 +1,62 @@
 /**
- * StoreIndex: what the engine lists, looked up by name. It is read from the engine when it is first
- * asked for and again after a change, as `changed` tells; the engine's lists are the only truth.
+ * StoreIndex: what the engine has, looked up by name and by id. It is read from the engine's objects
+ * when it is first asked for, and follows each commit that changes one; they are the only truth.
  *
  *   I1  What was deleted and can still be had back is not shown: its name is free. Only a deleted
  *       volume keeps its name, since what depends on it is called by it.
+ *   I2  A look-up, and what follows from one changed object, cost the same with ten thousand branches
+ *       and snapshots as with ten (a step more). Only listings cost what they list.
+ *   I3  A record stays as it was found; but its snapshots are those that there are when it is asked
+ *       for them, and a list of them that was handed out never changes.
  */
+import type { SnapshotRecord, VolumeRecord } from '@palimpsest/ro-snapshot';
 import {
-  listProductionVolumes,
-  type SnapshotRecord,
-  type VolumeRecord,
-} from '@palimpsest/ro-snapshot';
-import { type BranchRecord, listBranches } from '@palimpsest/rw-snapshot';
-import type { SaveVolume } from '@palimpsest/save-volume';
+  type BranchRecord,
+  branchRecord,
+  lineageOf,
+  type StoredSpace,
+} from '@palimpsest/rw-snapshot';
+import { ById, type SaveVolume, type StoredObject, storedObject } from '@palimpsest/save-volume';
+import { OwnSnapshots } from './own-snapshots.js';
 import { branchAttributes, isRemoved, volumeAttributes } from './records.js';
+
+/** A snapshot and what it is of. */
+export interface OwnedSnapshot {
+  readonly volume: VolumeRecord;
+  /** The branch that it is a snapshot of; of the volume without one. */
+  readonly branch?: BranchRecord;
+  readonly snapshot: SnapshotRecord;
+}
 
 /** A thing that was deleted and can still be had back. */
 export type RemovedThing =
   | { readonly kind: 'volume'; readonly volume: VolumeRecord }
-  | {
-      readonly kind: 'snapshot';
-      readonly volume: VolumeRecord;
-      readonly branch?: BranchRecord;
-      readonly snapshot: SnapshotRecord;
-    }
+  | ({ readonly kind: 'snapshot' } & OwnedSnapshot)
   | { readonly kind: 'branch'; readonly volume: VolumeRecord; readonly branch: BranchRecord };
 
-/** The volumes and branches of a store, without what was deleted. */
+/** The volumes and branches of a store. */
 export interface StoreIndex {
   /** By name; deleted ones that something depends on too. */
   volumes(): readonly VolumeRecord[];
   volumeNamed(name: string): VolumeRecord | undefined;
   volumeWithId(id: number): VolumeRecord | undefined;
-  /** Of all volumes. */
+  /** Of all volumes, without what was deleted. */
   branches(): readonly BranchRecord[];
-  /** In the order they were made. */
+  /** In the order they were made, without what was deleted. */
   branchesOf(volume: VolumeRecord): readonly BranchRecord[];
   branchNamed(volume: VolumeRecord, name: string): BranchRecord | undefined;
   branchWithId(id: number): BranchRecord | undefined;
+  /** Branches that are based on a snapshot, without what was deleted. */
+  branchesOn(snapshot: number): readonly BranchRecord[];
+  /** A snapshot of a volume or branch, unless it was deleted. */
+  snapshotNamed(owner: { readonly id: number }, name: string): SnapshotRecord | undefined;
+  /** The youngest snapshot of a volume or branch that was not deleted. */
+  youngestSnapshot(owner: { readonly id: number }): SnapshotRecord | undefined;
+  /** A snapshot, deleted or not. */
+  snapshotWithId(id: number): OwnedSnapshot | undefined;
+  /** A volume or branch, deleted or not, with the snapshots that were deleted too. */
+  anyVolume(id: number): VolumeRecord | undefined;
+  anyBranch(id: number): BranchRecord | undefined;
   /** Everything that was deleted, oldest deletion first. */
   removed(): readonly RemovedThing[];
   /** Everything, deleted or not. */
@@ -44,99 +64,286 @@ export interface StoreIndex {
     readonly volumes: readonly VolumeRecord[];
     readonly branches: readonly BranchRecord[];
   };
-  /** Called after each change of the engine's lists. */
-  changed(): void;
-}
-
-interface Content {
-  readonly all: {
-    readonly volumes: readonly VolumeRecord[];
-    readonly branches: readonly BranchRecord[];
-  };
-  readonly volumes: readonly VolumeRecord[];
-  readonly byName: ReadonlyMap<string, VolumeRecord>;
-  readonly byId: ReadonlyMap<number, VolumeRecord>;
-  readonly branches: readonly BranchRecord[];
-  readonly branchesById: ReadonlyMap<number, BranchRecord>;
-  /** By volume's id, then by name, in the order they were made. */
-  readonly branchesOf: ReadonlyMap<number, ReadonlyMap<string, BranchRecord>>;
 }
 
 /** Makes the index of a save volume. */
 export function createStoreIndex(save: SaveVolume): StoreIndex {
-  let content: Content | undefined;
-  const read = (): Content => {
-    content ??= readContent(save);
-    return content;
-  };
-  const branchesOf = (volume: VolumeRecord): ReadonlyMap<string, BranchRecord> =>
-    read().branchesOf.get(volume.id) ?? new Map();
-  return {
-    volumes: () => read().volumes,
-    volumeNamed: (name) => read().byName.get(name),
-    volumeWithId: (id) => read().byId.get(id),
-    branches: () => read().branches,
-    branchesOf: (volume) => [...branchesOf(volume).values()],
-    branchNamed: (volume, name) => branchesOf(volume).get(name),
-    branchWithId: (id) => read().branchesById.get(id),
-    removed: () => removedThings(read().all),
-    everything: () => read().all,
-    changed() {
-      content = undefined;
-    },
-  };
+  return new FollowedIndex(save);
 }
 
-function readContent(save: SaveVolume): Content {
-  const all = { volumes: listProductionVolumes(save), branches: listBranches(save) };
-  const shown = all.volumes.map(withoutRemoved);
-  const byName = new Map(shown.map((volume) => [volumeAttributes(volume).name, volume]));
-  const names = [...byName.keys()].sort();
-  const branches = all.branches.filter((branch) => !isRemoved(branch)).map(withoutRemoved);
-  const branchesOf = new Map<number, Map<string, BranchRecord>>();
-  for (const branch of branches) {
-    const known = branchesOf.get(branch.volume) ?? new Map<string, BranchRecord>();
-    known.set(branchAttributes(branch).name, branch);
-    branchesOf.set(branch.volume, known);
+type Known =
+  | { readonly kind: 'volume'; readonly name: string }
+  | { readonly kind: 'branch'; readonly record: BranchRecord }
+  | { readonly kind: 'snapshot'; readonly owner: number };
+
+/** The branches of a volume that are not deleted. */
+class NamedBranches {
+  readonly byId = new ById<BranchRecord>();
+  readonly byName = new Map<string, BranchRecord>();
+}
+
+class FollowedIndex implements StoreIndex {
+  readonly #save: SaveVolume;
+  readonly #changed: Set<number>;
+  readonly #known = new Map<number, Known>();
+  readonly #volumes = new ById<VolumeRecord>();
+  readonly #allVolumes = new ById<VolumeRecord>();
+  readonly #volumeNames = new Map<string, number>();
+  readonly #branches = new ById<BranchRecord>();
+  readonly #allBranches = new ById<BranchRecord>();
+  /** By volume; by the snapshot they are based on. */
+  readonly #branchesOf = new Map<number, NamedBranches>();
+  readonly #branchesOn = new Map<number, ById<BranchRecord>>();
+  /** By volume or branch. */
+  readonly #snapshots = new Map<number, OwnSnapshots>();
+  readonly #removed = new Set<number>();
+
+  constructor(save: SaveVolume) {
+    this.#save = save;
+    this.#changed = new Set(save.objects().map(({ id }) => id));
+    save.watchObjects((id) => this.#changed.add(id));
   }
-  return {
-    all,
-    volumes: names.flatMap((name) => byName.get(name) ?? []),
-    byName,
-    byId: new Map(shown.map((volume) => [volume.id, volume])),
-    branches,
-    branchesById: new Map(branches.map((branch) => [branch.id, branch])),
-    branchesOf,
-  };
+
+  volumes(): readonly VolumeRecord[] {
+    this.#follow();
+    const names = [...this.#volumeNames.keys()].sort();
+    return names.flatMap((name) => this.volumeNamed(name) ?? []);
+  }
+
+  volumeNamed(name: string): VolumeRecord | undefined {
+    this.#follow();
+    const id = this.#volumeNames.get(name);
+    return id === undefined ? undefined : this.#volumes.get(id);
+  }
+
+  volumeWithId(id: number): VolumeRecord | undefined {
+    this.#follow();
+    return this.#volumes.get(id);
+  }
+
+  branches(): readonly BranchRecord[] {
+    this.#follow();
+    return this.#branches.list();
+  }
+
+  branchesOf({ id }: VolumeRecord): readonly BranchRecord[] {
+    this.#follow();
+    return this.#branchesOf.get(id)?.byId.list() ?? [];
+  }
+
+  branchNamed({ id }: VolumeRecord, name: string): BranchRecord | undefined {
+    this.#follow();
+    return this.#branchesOf.get(id)?.byName.get(name);
+  }
+
+  branchWithId(id: number): BranchRecord | undefined {
+    this.#follow();
+    return this.#branches.get(id);
+  }
+
+  branchesOn(snapshot: number): readonly BranchRecord[] {
+    this.#follow();
+    return this.#branchesOn.get(snapshot)?.list() ?? [];
+  }
+
+  snapshotNamed({ id }: { readonly id: number }, name: string): SnapshotRecord | undefined {
+    return this.#snapshotsOf(id)?.named(name);
+  }
+
+  youngestSnapshot({ id }: { readonly id: number }): SnapshotRecord | undefined {
+    return this.#snapshotsOf(id)?.youngest;
+  }
+
+  snapshotWithId(id: number): OwnedSnapshot | undefined {
+    this.#follow();
+    const known = this.#known.get(id);
+    if (known?.kind !== 'snapshot') return undefined;
+    const snapshot = this.#snapshots.get(known.owner)?.get(id);
+    const branch = this.#allBranches.get(known.owner);
+    const volume = this.#volumes.get(branch?.volume ?? known.owner);
+    if (snapshot === undefined || volume === undefined) return undefined;
+    return { volume, ...(branch === undefined ? {} : { branch }), snapshot };
+  }
+
+  anyVolume(id: number): VolumeRecord | undefined {
+    this.#follow();
+    return this.#allVolumes.get(id);
+  }
+
+  anyBranch(id: number): BranchRecord | undefined {
+    this.#follow();
+    return this.#allBranches.get(id);
+  }
+
+  removed(): readonly RemovedThing[] {
+    this.#follow();
+    const things = [...this.#removed].sort((a, b) => a - b).flatMap((id) => this.#thing(id) ?? []);
+    return things.sort((a, b) => removedAt(a) - removedAt(b));
+  }
+
+  everything(): ReturnType<StoreIndex['everything']> {
+    this.#follow();
+    return { volumes: this.#allVolumes.list(), branches: this.#allBranches.list() };
+  }
+
+  #thing(id: number): RemovedThing | undefined {
+    const known = this.#known.get(id);
+    if (known?.kind === 'volume') {
+      const volume = this.#allVolumes.get(id);
+      return volume && { kind: 'volume', volume };
+    }
+    if (known?.kind === 'branch') {
+      const branch = this.#allBranches.get(id);
+      const volume = branch && this.#allVolumes.get(branch.volume);
+      return volume && { kind: 'branch', volume, branch };
+    }
+    const found = this.snapshotWithId(id);
+    return found && { kind: 'snapshot', ...found };
+  }
+
+  // ---- Following -----------------------------------------------------------------------------
+
+  #follow(): void {
+    for (const id of this.#changed) {
+      const object = storedObject(this.#save, undefined, id);
+      this.#forget(id);
+      if (object !== undefined) this.#note(id, object);
+      this.#changed.delete(id);
+    }
+  }
+
+  #note(id: number, object: StoredObject): void {
+    if (object.type === 'volume') this.#noteVolume(id, object);
+    else if (object.type === 'branch') this.#noteBranch(id);
+    else if (object.type === 'space') {
+      this.#renew((object as StoredSpace).branch);
+    } else if (object.type === 'snapshot' && object.deleting !== true) {
+      this.#noteSnapshot(id, object);
+    }
+  }
+
+  #noteVolume(id: number, object: StoredObject): void {
+    const { attributes } = object;
+    const { size } = object as StoredObject & { readonly size: number };
+    const record = { id, size, attributes };
+    const shown = withSnapshots(record, () => this.#snapshotsOf(id)?.shown);
+    const { name } = volumeAttributes(shown);
+    this.#volumes.set(shown);
+    this.#allVolumes.set(withSnapshots(record, () => this.#snapshotsOf(id)?.all));
+    this.#volumeNames.set(name, id);
+    this.#known.set(id, { kind: 'volume', name });
+    if (isRemoved(record)) this.#removed.add(id);
+  }
+
+  #noteBranch(id: number): void {
+    const save = this.#save;
+    const { snapshots: _, depth: __, ...record } = branchRecord(save, id, []);
+    // What lies beneath may be flattened, which changes no object of this branch.
+    const depth = (): number => lineageOf(save, record.space).length;
+    const shown = withDepth(
+      withSnapshots(record, () => this.#snapshotsOf(id)?.shown),
+      depth,
+    );
+    const all = withDepth(
+      withSnapshots(record, () => this.#snapshotsOf(id)?.all),
+      depth,
+    );
+    const { name } = branchAttributes(shown);
+    this.#allBranches.set(all);
+    this.#known.set(id, { kind: 'branch', record: shown });
+    if (isRemoved(record)) {
+      this.#removed.add(id);
+      return;
+    }
+    this.#branches.set(shown);
+    const siblings = this.#branchesOf.get(record.volume) ?? new NamedBranches();
+    this.#branchesOf.set(record.volume, siblings);
+    siblings.byId.set(shown);
+    siblings.byName.set(name, shown);
+    if (record.base === null) return;
+    const others = this.#branchesOn.get(record.base.snapshot) ?? new ById<BranchRecord>();
+    this.#branchesOn.set(record.base.snapshot, others);
+    others.set(shown);
+  }
+
+  #noteSnapshot(id: number, object: StoredObject): void {
+    const { attributes, volume = 0 } = object;
+    const { size } = object as StoredObject & { readonly size: number };
+    const owner = storedObject<StoredSpace>(this.#save, 'space', volume)?.branch ?? volume;
+    const record = { id, size, attributes };
+    const own = this.#snapshots.get(owner) ?? new OwnSnapshots();
+    this.#snapshots.set(owner, own);
+    own.put(record);
+    this.#known.set(id, { kind: 'snapshot', owner });
+    if (isRemoved(record)) this.#removed.add(id);
+  }
+
+  #forget(id: number): void {
+    const known = this.#known.get(id);
+    this.#known.delete(id);
+    this.#removed.delete(id);
+    if (known?.kind === 'volume') {
+      this.#volumes.delete(id);
+      this.#allVolumes.delete(id);
+      if (this.#volumeNames.get(known.name) === id) this.#volumeNames.delete(known.name);
+    } else if (known?.kind === 'branch') this.#forgetBranch(id, known.record);
+    else if (known?.kind === 'snapshot') {
+      const own = this.#snapshots.get(known.owner);
+      own?.delete(id);
+      if (own?.isEmpty === true) this.#snapshots.delete(known.owner);
+    }
+  }
+
+  #forgetBranch(id: number, record: BranchRecord): void {
+    this.#branches.delete(id);
+    this.#allBranches.delete(id);
+    const siblings = this.#branchesOf.get(record.volume);
+    siblings?.byId.delete(id);
+    const { name } = branchAttributes(record);
+    if (siblings?.byName.get(name)?.id === id) siblings.byName.delete(name);
+    if (siblings?.byId.size === 0) this.#branchesOf.delete(record.volume);
+    const others = record.base === null ? undefined : this.#branchesOn.get(record.base.snapshot);
+    others?.delete(id);
+    if (others?.size === 0) this.#branchesOn.delete(record.base?.snapshot as number);
+  }
+
+  /** A branch's record tells of its space too: a change of that is one of the branch. */
+  #renew(branch: number): void {
+    if (storedObject(this.#save, 'branch', branch) !== undefined) this.#changed.add(branch);
+  }
+
+  #snapshotsOf(owner: number): OwnSnapshots | undefined {
+    this.#follow(); // I3
+    return this.#snapshots.get(owner);
+  }
 }
 
-function withoutRemoved<Record extends { readonly snapshots: readonly SnapshotRecord[] }>(
+/** I3. */
+function withSnapshots<Record extends object>(
   record: Record,
-): Record {
-  if (!record.snapshots.some(isRemoved)) return record;
-  return { ...record, snapshots: record.snapshots.filter((snapshot) => !isRemoved(snapshot)) };
+  snapshots: () => readonly SnapshotRecord[] | undefined,
+): Record & { readonly snapshots: readonly SnapshotRecord[] } {
+  return Object.defineProperty({ ...record }, 'snapshots', {
+    enumerable: true,
+    get: () => snapshots() ?? [],
+  }) as Record & { readonly snapshots: readonly SnapshotRecord[] };
 }
 
-function removedThings({ volumes, branches }: Content['all']): RemovedThing[] {
-  const found: { at: number; thing: RemovedThing }[] = [];
-  const note = (attributes: unknown, thing: RemovedThing): void => {
-    const { removed } = attributes as { removed?: { at: number } };
-    if (removed !== undefined) found.push({ at: removed.at, thing });
+function withDepth<Record extends object>(
+  record: Record,
+  depth: () => number,
+): Record & { readonly depth: number } {
+  return Object.defineProperty(record, 'depth', { enumerable: true, get: depth }) as Record & {
+    readonly depth: number;
   };
-  const byId = new Map(volumes.map((volume) => [volume.id, volume]));
-  for (const volume of volumes) {
-    note(volume.attributes, { kind: 'volume', volume });
-    for (const snapshot of volume.snapshots) {
-      note(snapshot.attributes, { kind: 'snapshot', volume, snapshot });
-    }
-  }
-  for (const branch of branches) {
-    const volume = byId.get(branch.volume);
-    if (volume === undefined) continue;
-    note(branch.attributes, { kind: 'branch', volume, branch });
-    for (const snapshot of branch.snapshots) {
-      note(snapshot.attributes, { kind: 'snapshot', volume, branch, snapshot });
-    }
-  }
-  return found.sort((a, b) => a.at - b.at).map(({ thing }) => thing);
+}
+
+function removedAt(thing: RemovedThing): number {
+  const { attributes } =
+    thing.kind === 'volume'
+      ? thing.volume
+      : thing.kind === 'branch'
+        ? thing.branch
+        : thing.snapshot;
+  return (attributes as { readonly removed?: { readonly at: number } }).removed?.at ?? 0;
 }

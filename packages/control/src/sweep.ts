@@ -103,7 +103,6 @@ async function expire(context: StoreContext, now: number): Promise<void> {
     );
     context.emit({ type: 'expired', at: now, reference: name });
   }
-  if (due.length > 0) index.changed();
 }
 
 /** The attributes of what was deleted. */

@@ -6,6 +6,7 @@ import { StorageError } from '@palimpsest/block-device';
 import { storedObject } from '@palimpsest/save-volume';
 import { refreshBranch } from './branch-operations.js';
 import type { StoreContext } from './context.js';
+import { ownerReference } from './listing.js';
 import { generatedName, keptName } from './names.js';
 import {
   listOperations,
@@ -13,18 +14,11 @@ import {
   type OperationRecord,
   recordOperation,
 } from './operation-log.js';
-import {
-  branchAttributes,
-  changeAttributes,
-  isGoing,
-  isRemoved,
-  snapshotAttributes,
-  volumeAttributes,
-} from './records.js';
-import { branchReference, snapshotReference } from './references.js';
+import { changeAttributes, isGoing, isRemoved, snapshotAttributes } from './records.js';
+import { snapshotReference } from './references.js';
 import { objectOf } from './removal.js';
 import { restore } from './restore-operations.js';
-import type { RemovedThing } from './store-index.js';
+import type { OwnedSnapshot, RemovedThing } from './store-index.js';
 import { attributesOf, referenceOf } from './sweep.js';
 import type { OperationInfo, UndoRequest } from './work-types.js';
 
@@ -127,21 +121,11 @@ async function takeBack(
 
 /** A snapshot by its id: what it is of, and its reference. */
 function snapshotOf(context: StoreContext, id: number): { target: string; from: string } {
-  const { index } = context;
-  for (const volume of index.volumes()) {
-    const { name } = volumeAttributes(volume);
-    const owners = [
-      { target: name, snapshots: volume.snapshots },
-      ...index.branchesOf(volume).map((branch) => ({
-        target: branchReference(name, branchAttributes(branch).name),
-        snapshots: branch.snapshots,
-      })),
-    ];
-    for (const { target, snapshots } of owners) {
-      const found = snapshots.find((each) => each.id === id);
-      if (found === undefined) continue;
-      return { target, from: snapshotReference(target, snapshotAttributes(found).name) };
-    }
+  const found = context.index.snapshotWithId(id);
+  const isHidden = [found?.snapshot, found?.branch].some((each) => each && isRemoved(each));
+  if (found !== undefined && !isHidden) {
+    const target = ownerReference(found);
+    return { target, from: snapshotReference(target, snapshotAttributes(found.snapshot).name) };
   }
   throw new StorageError(
     'ERR_NOT_FOUND',
@@ -160,14 +144,15 @@ async function swapNames(
   const { environment, index, save } = context;
   const { target } = snapshotOf(context, kept);
   const now = environment.now();
-  const owner = [...index.volumes(), ...index.branches()].find(({ snapshots }) =>
-    snapshots.some(({ id }) => id === kept),
-  );
-  const names = new Map(owner?.snapshots.map((each) => [snapshotAttributes(each).name, each.id]));
-  const newer = names.get(name);
+  const { volume, branch = volume } = index.snapshotWithId(kept) as OwnedSnapshot;
+  const newer = index.snapshotNamed(branch, name)?.id;
   await save.transact((batch) => {
     if (newer !== undefined) {
-      const other = keptName(name, now, (candidate) => names.has(candidate));
+      const other = keptName(
+        name,
+        now,
+        (candidate) => index.snapshotNamed(branch, candidate) !== undefined,
+      );
       changeAttributes(save, batch, newer, { name: other });
     }
     changeAttributes(save, batch, kept, { name });
@@ -180,7 +165,6 @@ async function swapNames(
       ...(newer === undefined ? {} : { undo: { kind: 'retake', kept: newer, name } }),
     });
   });
-  index.changed();
 }
 
 async function undelete(
@@ -189,7 +173,7 @@ async function undelete(
   object: number,
   by: string | undefined,
 ): Promise<void> {
-  const { environment, index, save } = context;
+  const { environment, save } = context;
   const thing = removedThing(context, object);
   if (thing === undefined) throw new StorageError('ERR_NOT_FOUND', `${operation.target} is gone`);
   const now = environment.now();
@@ -211,7 +195,6 @@ async function undelete(
       detail: `operation ${operation.id}${renamed}`,
     });
   });
-  index.changed();
 }
 
 function removedThing(context: StoreContext, object: number): RemovedThing | undefined {
@@ -225,5 +208,5 @@ function isNameUsed(context: StoreContext, thing: RemovedThing, name: string): b
   if (thing.kind === 'volume') return false; // a deleted volume keeps its name (I1)
   if (thing.kind === 'branch') return index.branchNamed(thing.volume, name) !== undefined;
   const owner = thing.branch ?? thing.volume;
-  return owner.snapshots.some((each) => !isRemoved(each) && snapshotAttributes(each).name === name);
+  return index.snapshotNamed(owner, name) !== undefined;
 }

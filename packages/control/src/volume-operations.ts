@@ -210,14 +210,13 @@ async function dropDependants(
   onProgress: OnProgress | undefined,
 ): Promise<void> {
   // Those too that were deleted and could still be had back.
-  const all = context.index.everything();
-  const branches = all.branches.filter((branch) => branch.volume === record.id);
-  const { snapshots = [] } = all.volumes.find(({ id }) => id === record.id) ?? {};
+  const { branches: all } = context.index.everything();
+  const branches = all.filter((branch) => branch.volume === record.id);
+  const { snapshots = [] } = context.index.anyVolume(record.id) ?? {};
   const total = (branches.length > 0 ? 1 : 0) + snapshots.length;
   let done = 0;
   const step = (): void => {
     context.assertGoingOn();
-    context.index.changed(); // Listings meanwhile show what is left.
     onProgress?.({ phase: 'dropping branches and snapshots', done, total, unit: 'items' });
     done += 1;
   };
@@ -242,7 +241,6 @@ async function register(
   const attributes = { ...part, createdAt: context.environment.now() };
   const production = await createProductionVolume(context.save, image.device, attributes);
   context.attached.add(production, image);
-  context.index.changed();
   const record = findVolume(context.index, part.name);
   const path = await imagePath(context.environment, context.directory, record);
   return volumeInfo(context, record, path);

@@ -32,7 +32,7 @@ import {
 import type { RestoreSource, SnapshotReference } from './restore-source.js';
 import type { RestoreSpace } from './restore-space.js';
 import { type SavedStates, ZEROS } from './saved-states.js';
-import type { Alongside, SnapshotQueue } from './snapshot-queue.js';
+import type { SnapshotQueue } from './snapshot-queue.js';
 
 /** The parts of a production volume that restores work with. */
 export interface RestoreParts {
@@ -63,7 +63,8 @@ export interface RestoreOptions {
   readonly undo: Attributes;
   /** What the restore is to carry. */
   readonly attributes?: Attributes;
-  readonly alongside?: Alongside;
+  /** More changes of objects in the same commit; hears the id of the undo snapshot. */
+  readonly alongside?: (batch: Batch, undo: number) => void;
 }
 
 /** A restore that has started. */
@@ -120,7 +121,7 @@ async function startFrom(
         attributes: options.attributes ?? {},
       };
       batch.object(restore, encodeObject(stored));
-      options.alongside?.(batch);
+      options.alongside?.(batch, undo.id);
       started = { restore, undo };
     });
   } catch (error) {

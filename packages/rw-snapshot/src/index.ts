@@ -29,7 +29,7 @@ export type { FlattenOptions } from './flatten.js';
 export { assertNotRestoredFrom, flattenBranch } from './flatten.js';
 export type { Beneath } from './lineage.js';
 export type { Base, BranchRecord, StoredSpace } from './records.js';
-export { lineageOf, listBranches, rootOf } from './records.js';
+export { branchRecord, lineageOf, listBranches, rootOf } from './records.js';
 export { branchRestoreSource } from './restore-source.js';
 export { resumeBranchDeletions } from './retired-spaces.js';
 export type { VersionUsage } from './space-usage.js';
