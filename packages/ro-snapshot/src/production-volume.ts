@@ -19,6 +19,7 @@ import type { SnapshotRecord } from './records.js';
 import { growVolume } from './resize.js';
 import { RestoreLayers } from './restore-layers.js';
 import { progressOf } from './restore-records.js';
+import { secureSnapshot } from './restore-room.js';
 import type { RestoreProgress, RestoreSource } from './restore-source.js';
 import { RestoreSpace } from './restore-space.js';
 import {
@@ -27,7 +28,6 @@ import {
   type RestoreParts,
   reopenRestores,
   type StartedRestore,
-  secureSnapshot,
   startRestore,
 } from './restores.js';
 import { SavedBlocks } from './saved-blocks.js';
