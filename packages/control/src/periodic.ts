@@ -31,29 +31,23 @@ export function periodicSweep(
   });
 }
 
-/** Commits each period, never twice at once; says once when it fails. Returns how to stop. */
+/**
+ * Commits each period whatever has no commit under way; says once when that fails. Who has a slow image
+ * keeps nobody else waiting. Returns how to stop.
+ */
 export function periodicCommit(environment: ControlEnvironment, save: SaveVolume): () => void {
-  let running = false;
   let failing = false;
   return environment.every(COMMIT_PERIOD_MS, () => {
-    if (running) return;
-    running = true;
-    save
-      .commit()
-      .then(
-        () => {
-          failing = false;
-        },
-        (error: unknown) => {
-          // Whoever flushes hears of it as an error; the log says it once, not each second.
-          if (!failing)
-            environment.logger.error('periodic commit failed', { error: String(error) });
-          failing = true;
-        },
-      )
-      .finally(() => {
-        running = false;
-      });
+    save.commitIdle().then(
+      () => {
+        failing = false;
+      },
+      (error: unknown) => {
+        // Whoever flushes hears of it as an error; the log says it once, not each second.
+        if (!failing) environment.logger.error('periodic commit failed', { error: String(error) });
+        failing = true;
+      },
+    );
   });
 }
 

@@ -96,19 +96,23 @@ export class Arena {
   }
 }
 
-/** Moves runs, several at a time. */
-export async function transferAll(
+/** Moves runs, several at a time; at once as far as `move` does. */
+export function transferAll(
   runs: readonly Run[],
   move: (run: Run) => Completion,
-): Promise<void> {
-  for (let from = 0; from < runs.length; from += IN_FLIGHT_MAX) {
-    await together((waits) => {
-      for (const run of runs.slice(from, from + IN_FLIGHT_MAX)) {
-        const completion = move(run);
-        if (completion !== undefined) waits.push(completion);
+  begin = 0,
+): Completion {
+  for (let from = begin; from < runs.length; from += IN_FLIGHT_MAX) {
+    const next = from + IN_FLIGHT_MAX;
+    const completion = together((waits) => {
+      for (const run of runs.slice(from, next)) {
+        const moving = move(run);
+        if (moving !== undefined) waits.push(moving);
       }
     });
+    if (completion !== undefined) return completion.then(() => transferAll(runs, move, next));
   }
+  return undefined;
 }
 
 /** Tells whether all bytes are zero; most blocks that are not say so in their first byte. */

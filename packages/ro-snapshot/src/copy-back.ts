@@ -104,7 +104,7 @@ async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promi
     const block = blocks[index] as number;
     const wait =
       exclusion.closed ??
-      save.throttle() ??
+      save.throttle(copyOut) ??
       (layers.isPending(block) === undefined ? layers.load(block) : undefined);
     if (wait !== undefined) {
       await wait;
@@ -117,7 +117,7 @@ async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promi
       if (!space.secure(1, [block], each, [block])) {
         if (committedAt < index && copyOut.held.size > 0) {
           committedAt = index;
-          await save.commit(); // R25
+          await save.commit(copyOut); // R25
           continue;
         }
         const needed = space.needed(1, 1, each);
@@ -135,7 +135,7 @@ async function place(parts: RestoreParts, { layer, blocks, bytes }: Step): Promi
 /** Everything held is in the clone volume, and that is flushed. */
 async function settle(parts: RestoreParts): Promise<void> {
   const { save, clone, copyOut } = parts;
-  await save.commit();
+  await save.commit(copyOut);
   assertSound(parts);
   if (copyOut.refusal !== undefined) throw copyOut.refusal;
   await copyOut.flushed(() => clone.flush());

@@ -2,16 +2,14 @@
  * CopyOut: the part of a production volume that takes part in commits. It holds writes to blocks
  * that must be saved first, saves the old blocks, and only then overwrites them (US 6,934,822).
  *
- *   W1  Old bytes are read when a commit gathers them. Nothing can have changed them since the
- *       snapshot: every write to a block that is not saved is held here.
+ *   W1, W3  What is saved: old-states.ts.
  *   W2  `settle` runs only when old bytes and map entries are durable; only there is a held block
  *       written to the clone volume (I3).
- *   W3  A block whose bit is set is never saved again (I2); its held bytes are only written.
  *   W5  A block that a restore has not done yet is held whatever its bit says, and counts as done
  *       only when its new bytes are in the clone volume. Marks and the cursor of the copy-back go
  *       into a batch only when a flush of the clone volume covers what they speak of (RS2).
  */
-import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
+import { type BlockDevice, type Completion, isStorageError } from '@palimpsest/block-device';
 import {
   type Batch,
   encodeObject,
@@ -19,7 +17,8 @@ import {
   type Participant,
   type SaveVolume,
 } from '@palimpsest/save-volume';
-import { Arena, type BlockBytes, isZero, transferAll } from './arena.js';
+import { Arena, isZero, transferAll } from './arena.js';
+import { type GatheredBlock, OldStates } from './old-states.js';
 import type { RestoreLayers } from './restore-layers.js';
 import { DONE, type RestoreLayer, storedRestores } from './restore-records.js';
 import type { RestoreSpace } from './restore-space.js';
@@ -28,8 +27,8 @@ import { SavedCounts } from './saved-counts.js';
 import { type SavedStates, ZEROS } from './saved-states.js';
 
 /**
- * Bytes of blocks gathered at a time, in memory that is used again: as much as a commit starts at by
- * default. Fresh memory for each block would cost more than reading it.
+ * Bytes of blocks gathered at a time, in memory that is used again: twice as much as a commit starts at
+ * by default. Fresh memory for each block would cost more than reading it.
  */
 const ARENA_BYTES = 8 << 20;
 /** Marks put into one batch at most. */
@@ -52,11 +51,6 @@ export interface CopyOutParts {
   readonly space: RestoreSpace;
 }
 
-/** A block's state to be recorded, and the version it is recorded at. */
-interface MissingBlock extends BlockBytes {
-  readonly version: number;
-}
-
 /** See the file header. */
 export class CopyOut implements Participant {
   readonly held: HeldBlocks;
@@ -66,7 +60,7 @@ export class CopyOut implements Participant {
   failure: unknown;
   /** Set when the volume is left: nothing more is held, since nobody would commit it. */
   closed = false;
-  /** Why the last cycle could not write to the clone volume; it is tried again by the next. */
+  /** Why the last round could not write to the clone volume; it is tried again by the next. */
   refusal: unknown;
   /** Up to where the top restore's blocks are done and flushed; goes with the next batch. */
   nextCursor: { readonly layer: RestoreLayer; readonly block: number } | undefined;
@@ -74,6 +68,9 @@ export class CopyOut implements Participant {
   readonly counts: SavedCounts = new SavedCounts();
   readonly #parts: CopyOutParts;
   readonly #arena: Arena;
+  readonly #old: OldStates;
+  /** Blocks of the round that are not gathered yet. */
+  #left = 0;
   /** Blocks in the batch that a restore has not done yet. */
   #undone: number[] = [];
   /** Those of them that may use what is set aside, and how many blocks of space each takes. */
@@ -85,85 +82,60 @@ export class CopyOut implements Participant {
     this.held = new HeldBlocks(parts.save);
     this.#parts = parts;
     this.#arena = new Arena(parts.save.blockSize);
+    this.#old = new OldStates(parts, this.#arena);
+  }
+
+  /** False when the clone volume has failed: what is held then is nobody's to commit. */
+  get hasWork(): boolean {
+    if (this.failure !== undefined) return false;
+    return this.held.size > 0 || this.nextCursor !== undefined || this.#parts.layers.hasMarkable;
   }
 
   begin(): void {
     if (this.failure === undefined) this.held.begin();
   }
 
-  async fill(batch: Batch): Promise<boolean> {
-    if (this.failure !== undefined) return false;
-    let more = this.#putMarks(batch);
+  gather(): Completion {
+    if (this.failure !== undefined) return undefined;
     const unfilled = this.held.unfilled();
-    const old: MissingBlock[] = [];
-    const zeros: MissingBlock[] = [];
-    const undone: number[] = [];
-    let taken = 0;
+    const blocks = unfilled.slice(0, ARENA_BYTES / this.#parts.save.blockSize);
+    this.#left = unfilled.length - blocks.length;
     try {
-      for (const block of unfilled) {
-        if (taken >= ARENA_BYTES / this.#parts.save.blockSize) break;
-        const states = await this.#missing(block);
-        if (!batch.hasRoom(old.length + zeros.length + states.length)) break;
-        // What is recorded below the undo snapshot makes a block one that may differ (RS5): it counts
-        // as done when it is settled, like those that a restore found to differ.
-        const { top } = this.#parts.layers;
-        const isBelow = top !== undefined && states.some(({ version }) => version < top.undo);
-        const isPending = top !== undefined && (await this.#isPending(block));
-        if (isBelow || isPending) undone.push(block);
-        if (isPending) this.#stored.set(block, 0);
-        for (const state of states) {
-          (state.level === ZEROS ? zeros : old).push({ block, ...state });
-        }
-        this.counts.block(states.length);
-        taken += 1;
-      }
-      await this.#putOld(batch, old);
-      for (const { block, version } of zeros) {
-        batch.putZero(this.#parts.volume, block, version);
-      }
-      this.counts.zeros(zeros.length);
+      const completion = this.#old.gather(blocks, this.youngest);
+      return completion?.catch((error) => this.#cannotSave(error));
     } catch (error) {
-      this.counts.forget();
-      // What cannot be saved must not be overwritten: the writes that wait for it cannot be kept.
-      this.#fail(error);
-      return false;
+      this.#cannotSave(error);
+      return undefined;
     }
-    this.#undone = undone;
-    for (const block of unfilled.slice(0, taken)) this.held.fill(block);
-    if (taken < unfilled.length) more = true;
-    return more;
   }
 
-  async settle(): Promise<void> {
-    const { clone, layers, saved, space, states } = this.#parts;
+  fill(batch: Batch): boolean {
+    if (this.failure !== undefined) return false;
+    const more = this.#putMarks(batch);
+    for (const gathered of this.#old.blocks) {
+      if (!batch.hasRoom(gathered.states.length)) return true;
+      this.#put(batch, gathered);
+    }
+    return more || this.#left > 0;
+  }
+
+  settle(): Completion {
+    const { clone, saved } = this.#parts;
     this.#settleMarks();
     this.counts.settle();
     const { filled } = this.held;
-    const undone = this.#undone;
-    this.#undone = [];
-    if (filled.length === 0) return;
+    if (filled.length === 0) return undefined;
     for (const block of filled) saved.add(block);
     try {
       const runs = this.#arena.runsOfHeld(filled, (block) => this.held.committing(block));
-      await transferAll(runs, ({ bytes, position, length }) =>
+      const completion = transferAll(runs, ({ bytes, position, length }) =>
         bytes === null ? clone.zero(position, length) : clone.write(bytes, position),
       );
-      this.refusal = undefined;
-      for (const block of undone) layers.settled(block); // W5
-      let unused = 0;
-      for (const block of filled) {
-        const taken = 1 + space.settled(block);
-        const stored = this.#stored.get(block);
-        if (stored !== undefined) unused += Math.max(0, taken - stored);
-      }
-      this.#stored.clear();
-      this.held.settle();
-      if (unused > 0) space.regain(unused, layers.remaining * states.mostBlocks);
-      if (layers.unmarked.size > UNMARKED_MAX) await this.flushed(() => clone.flush());
+      if (completion === undefined) return this.#overwritten();
+      return completion.then(() => this.#overwritten()).catch((error) => this.#notWritten(error));
     } catch (error) {
-      if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
-      else this.#fail(error);
-      this.held.abandon();
+      this.#notWritten(error);
+      return undefined;
     }
   }
 
@@ -184,58 +156,62 @@ export class CopyOut implements Participant {
     layers.cover(blocks);
   }
 
+  #put(batch: Batch, { block, states, isPending, isUndone }: GatheredBlock): void {
+    const { volume } = this.#parts;
+    let stored = 0;
+    for (const state of states) {
+      const bytes = state.level === ZEROS ? undefined : this.#old.bytesOf(state);
+      // Zeros are recorded, not copied: a volume that was never written costs no space.
+      if (bytes === undefined || isZero(bytes)) batch.putZero(volume, block, state.version);
+      else {
+        batch.put(volume, block, state.version, bytes);
+        stored += 1;
+      }
+    }
+    this.counts.add(states.length, stored);
+    if (isUndone) this.#undone.push(block);
+    if (isPending) this.#stored.set(block, stored);
+    this.held.fill(block);
+  }
+
+  /** The held bytes of the batch are in the clone volume. */
+  #overwritten(): Completion {
+    const { clone, layers, space, states } = this.#parts;
+    this.refusal = undefined;
+    for (const block of this.#undone) layers.settled(block); // W5
+    this.#undone = [];
+    let unused = 0;
+    for (const block of this.held.filled) {
+      const taken = 1 + space.settled(block);
+      const stored = this.#stored.get(block);
+      if (stored !== undefined) unused += Math.max(0, taken - stored);
+    }
+    this.#stored.clear();
+    this.held.settle();
+    if (unused > 0) space.regain(unused, layers.remaining * states.mostBlocks);
+    if (layers.unmarked.size <= UNMARKED_MAX) return undefined;
+    return this.flushed(() => clone.flush()).catch((error) => this.#notWritten(error));
+  }
+
+  /** They are tried again by the next round where only space was missing. */
+  #notWritten(error: unknown): void {
+    if (isStorageError(error, 'ERR_NO_SPACE')) this.refusal = error;
+    else this.#fail(error);
+    this.#undone = [];
+    this.held.abandon();
+  }
+
+  /** What cannot be saved must not be overwritten: the writes that wait for it cannot be kept. */
+  #cannotSave(error: unknown): void {
+    this.#old.blocks = [];
+    this.#fail(error);
+  }
+
   /** What is held can be read from now on, and that is all: others must not wait for it. */
   #fail(error: unknown): void {
     this.failure = error;
     this.held.forfeit();
     this.#parts.space.forfeit();
-  }
-
-  /** The states of the block to be recorded before it changes. */
-  async #missing(block: number): Promise<readonly { version: number; level: number }[]> {
-    const { layers, saved, states } = this.#parts;
-    if (this.youngest === 0) return [];
-    if (layers.none || !(await this.#isPending(block))) {
-      // Again if need be: a region may be dropped between its loading and here. A block taken for
-      // unsaved would be saved with what overwrote it.
-      while (saved.has(block) === undefined) await saved.load(block);
-      if (saved.has(block) === true) return []; // W3
-      if (states.simple) return [{ version: this.youngest, level: 0 }];
-    }
-    return states.missing(block);
-  }
-
-  async #isPending(block: number): Promise<boolean> {
-    const { layers } = this.#parts;
-    for (;;) {
-      const pending = layers.isPending(block);
-      if (pending !== undefined) return pending;
-      await layers.load(block);
-    }
-  }
-
-  async #putOld(batch: Batch, old: MissingBlock[]): Promise<void> {
-    const { save, clone, layers, volume } = this.#parts;
-    const { blockSize } = save;
-    old.sort((a, b) => a.level - b.level || a.block - b.block);
-    await transferAll(this.#arena.runsToRead(old), ({ level, bytes, position }) =>
-      level === 0
-        ? clone.readInto(bytes as Uint8Array, position)
-        : layers.readSource(level, bytes as Uint8Array, position),
-    );
-    for (const [index, { block, version }] of old.entries()) {
-      const bytes = this.#arena.slot(index, blockSize);
-      // Zeros are recorded, not copied: a volume that was never written costs no space.
-      if (isZero(bytes)) {
-        batch.putZero(volume, block, version);
-        this.counts.zeros(1);
-      } else {
-        batch.put(volume, block, version, bytes);
-        this.counts.bytes();
-        const stored = this.#stored.get(block);
-        if (stored !== undefined) this.#stored.set(block, stored + 1);
-      }
-    }
   }
 
   /** Puts marks and the cursor into the batch; tells whether more marks are left. */

@@ -218,9 +218,9 @@ export class ProductionDevice implements BlockDriver {
 
   /** What a write must wait for before it can be placed, and then look again. */
   #obstacle(first: number, count: number): Promise<void> | undefined {
-    const { exclusion, layers, save, saved } = this.#parts;
+    const { copyOut, exclusion, layers, save, saved } = this.#parts;
     this.#assertSound();
-    const wait = exclusion.closed ?? save.throttle();
+    const wait = exclusion.closed ?? save.throttle(copyOut);
     if (wait !== undefined) return wait;
     for (let block = first; block < first + count; block += 1) {
       if (this.#wayOf(block) !== 'load') continue;
@@ -335,13 +335,13 @@ export class ProductionDevice implements BlockDriver {
 
   async #commitAndFlush(): Promise<void> {
     const { save, copyOut, layers } = this.#parts;
-    if (copyOut.held.size > 0) await save.commit();
+    if (copyOut.held.size > 0) await save.commit(copyOut);
     this.#assertSound();
     if (copyOut.refusal !== undefined) throw copyOut.refusal;
     const done = [...layers.unmarked];
     await copyOut.flushed(() => this.#cloneFlush.flush());
     while (done.some((block) => layers.unmarked.has(block))) {
-      await save.commit(); // RS2
+      await save.commit(copyOut); // RS2
       this.#assertSound();
     }
   }

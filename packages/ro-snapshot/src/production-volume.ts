@@ -285,28 +285,22 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
       });
     } finally {
       await Promise.allSettled([this.#copying]);
-      this.save.leave(this.#copyOut);
-      if (this.#copyOut.held.size > 0) await this.#forget();
+      await this.save.leave(this.#copyOut);
+      this.#copyOut.held.drop(); // what could not be committed
       this.#space.forfeit();
       this.#layers.close();
       await this.device.close();
     }
   }
 
-  /** What could not be committed is dropped once no cycle can be at work on it any more. */
-  async #forget(): Promise<void> {
-    await Promise.allSettled([this.save.quiesced(() => Promise.resolve())]);
-    this.#copyOut.held.drop();
-  }
-
   /** Everything held is in the clone volume, that is flushed, and what is done is marked (RS2). */
   async #drain(): Promise<void> {
-    if (this.#copyOut.held.size > 0) await this.save.commit();
+    if (this.#copyOut.held.size > 0) await this.save.commit(this.#copyOut);
     this.#assertSound();
     invariant(this.#copyOut.held.size === 0, 'a commit with writers kept out leaves nothing held');
     await this.#copyOut.flushed(() => this.#clone.flush());
     while (this.#layers.unmarked.size > 0) {
-      await this.save.commit();
+      await this.save.commit(this.#copyOut);
       this.#assertSound();
     }
   }

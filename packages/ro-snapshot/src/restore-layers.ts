@@ -80,6 +80,11 @@ export class RestoreLayers {
     return this.#unmarked;
   }
 
+  /** Whether there are blocks whose marks may be written. */
+  get hasMarkable(): boolean {
+    return this.#covered.size > 0;
+  }
+
   /** Takes other layers over. The caller sees to it that nothing is unmarked. */
   reset(layers: readonly RestoreLayer[]): void {
     for (const { source } of this.#layers) {

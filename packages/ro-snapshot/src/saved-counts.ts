@@ -15,19 +15,11 @@ export class SavedCounts {
   #copiedOut = 0;
   #savedAsZero = 0;
 
-  /** The batch has a block with `states` states to record. */
-  block(states: number): void {
+  /** The batch has a block with `states` states to record, `stored` of them with their bytes. */
+  add(states: number, stored: number): void {
     if (states > 0) this.#firstWritten += 1;
-  }
-
-  /** The batch has the bytes of a state. */
-  bytes(): void {
-    this.#copiedOut += 1;
-  }
-
-  /** The batch says that states are zeros. */
-  zeros(states: number): void {
-    this.#savedAsZero += states;
+    this.#copiedOut += stored;
+    this.#savedAsZero += states - stored;
   }
 
   /** The batch is durable. */

@@ -86,8 +86,9 @@ export class BranchDevice implements BlockDriver {
   }
 
   flush(): Completion {
-    if (this.#parts.own.held.size === 0) return undefined;
-    return this.#parts.save.commit();
+    const { save, own } = this.#parts;
+    if (own.held.size === 0) return undefined;
+    return save.commit(own);
   }
 
   async extents(position: number, length: number): Promise<readonly Extent[]> {
@@ -115,12 +116,14 @@ export class BranchDevice implements BlockDriver {
 
   /** Takes no more changes, and commits what is held, before the branch is left (K4). */
   async finish(): Promise<void> {
+    const { save, own } = this.#parts;
     this.#finished = true;
     await Promise.allSettled(this.#changing);
     try {
-      if (this.#parts.own.held.size > 0) await this.#parts.save.commit();
+      if (own.held.size > 0) await save.commit(own);
     } finally {
-      this.#parts.own.held.drop();
+      await save.leave(own);
+      own.held.drop();
     }
   }
 
@@ -163,7 +166,7 @@ export class BranchDevice implements BlockDriver {
         done += blocks;
         continue;
       }
-      const wait = this.exclusion.closed ?? save.throttle();
+      const wait = this.exclusion.closed ?? save.throttle(own);
       if (wait !== undefined) {
         await wait;
         continue;
@@ -190,9 +193,9 @@ export class BranchDevice implements BlockDriver {
 
   /** A block for which the quota was looked at already. */
   async #acceptOne(block: number, bytes: Uint8Array | null): Promise<void> {
-    const { save } = this.#parts;
+    const { own, save } = this.#parts;
     while (!this.#tryHold(block, 1, bytes, true)) {
-      const wait = this.exclusion.closed ?? save.throttle();
+      const wait = this.exclusion.closed ?? save.throttle(own);
       if (wait !== undefined) await wait;
       else {
         await save.reserveSlowly(1);
@@ -206,7 +209,7 @@ export class BranchDevice implements BlockDriver {
     const { save, own } = this.#parts;
     const { blockSize } = this;
     if (this.#finished) throw new StorageError('ERR_CLOSED', 'the branch was closed meanwhile');
-    if (save.isThrottled || this.exclusion.closed !== undefined) return false;
+    if (save.isThrottled(own) || this.exclusion.closed !== undefined) return false;
     if (!admitted && !own.isWithinQuota(count, source)) return false;
     let cost = 0;
     for (let block = first; block < first + count; block += 1) {
@@ -214,11 +217,11 @@ export class BranchDevice implements BlockDriver {
     }
     if (cost > 0 && !save.reserve(cost)) return false;
     if (count === 1) {
-      own.hold(first, source);
+      own.held.hold(first, source);
       return true;
     }
     for (let index = 0; index < count; index += 1) {
-      own.hold(first + index, slicePart(source, index, blockSize));
+      own.held.hold(first + index, slicePart(source, index, blockSize));
     }
     return true;
   }

@@ -66,11 +66,11 @@ async function open(save: SaveVolume, id: number, beneath: Beneath): Promise<Bra
   const parts: BranchParts = { save, space, own, lineage, size };
   const driver = new BranchDevice(parts);
   const device = checked(driver);
+  save.join(own);
   showBranch(save, id, { device: driver, parts });
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= driver.finish().finally(async () => {
-      save.leave(own);
       lineage.close();
       dropBranch(save, id);
       await device.close();

@@ -98,7 +98,7 @@ export function aloneOnSpace<Result>(
     if (open === undefined || open.parts.space !== space) return change();
     const { own } = open.parts;
     return open.device.exclusion.alone(async () => {
-      if (own.held.size > 0) await save.commit();
+      if (own.held.size > 0) await save.commit(own);
       try {
         return await change();
       } finally {

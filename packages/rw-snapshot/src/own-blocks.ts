@@ -7,8 +7,6 @@
  *       durable together or not at all, so no torn write can fail a checksum.
  *   K5  The first change of a block after a snapshot of the branch records, in the same commit, what
  *       it was under that snapshot (E1): the old entry moves there, or one that says "beneath".
- *   K7  It takes part in commits while it holds something: of ten thousand open branches few do, and a
- *       commit asks only those.
  *   K6  A quota counts what all spaces of the branch have, retired ones too, as of the last commit, and
  *       what is held or let in already: two writers at once are not let in for the same last block.
  */
@@ -61,7 +59,7 @@ export class OwnBlocks implements Participant {
   #quota: Quota | undefined;
   /** Blocks that writers were let in for and do not hold yet (K6). */
   #admitted = 0;
-  /** Blocks won less blocks given back by the batch of the running cycle, and by the one being filled. */
+  /** Blocks won less blocks given back by the batch of the running round, and by the one being filled. */
   readonly #cycle: Tally = { blocks: 0 };
   #tally: Tally = this.#cycle;
 
@@ -74,10 +72,8 @@ export class OwnBlocks implements Participant {
 
   // ---- Taking part in commits ----------------------------------------------------------------
 
-  /** Holds a copy of `bytes` for the next commit. The caller has reserved what `held.costOf` says. */
-  hold(block: number, bytes: HeldBlock): void {
-    if (this.held.size === 0) this.#save.join(this); // K7
-    this.held.hold(block, bytes);
+  get hasWork(): boolean {
+    return this.held.size > 0;
   }
 
   begin(): void {
@@ -106,7 +102,6 @@ export class OwnBlocks implements Participant {
 
   settle(): undefined {
     this.held.settle();
-    if (this.held.size === 0) this.#save.leave(this); // K7
     this.counts.stored += this.#batched.stored;
     this.counts.zeros += this.#batched.zeros;
     this.#forgetBatch();
@@ -133,7 +128,7 @@ export class OwnBlocks implements Participant {
    */
   async zeroSpans(spans: readonly Span[]): Promise<void> {
     const save = this.#save;
-    if (this.held.size > 0) await save.commit();
+    if (this.held.size > 0) await save.commit(this);
     this.spans.expect(spans.map(({ level }) => level));
     for (let from = 0; from < spans.length; ) {
       const part = spans.slice(from, from + this.#step());
@@ -264,7 +259,7 @@ export class OwnBlocks implements Participant {
    * @throws {StorageError} ERR_NO_SPACE when it needs more.
    */
   async admit(first: number, count: number): Promise<() => void> {
-    await this.#save.commit();
+    await this.#save.commit(this);
     let needed = 0;
     for (let block = first; block < first + count; block += 1) {
       const entry = await this.#find(block, this.youngest > 0 ? this.youngest : LIVE);

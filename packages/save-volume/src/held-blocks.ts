@@ -1,8 +1,8 @@
 /**
  * HeldBlocks: whole blocks that a participant has accepted and not committed yet.
  *
- *   current      accepted since the last cycle began; a rewrite replaces the bytes in place
- *   committing   what the running cycle saves; not touched any more, a rewrite goes to `current`
+ *   current      accepted since the last round began; a rewrite replaces the bytes in place
+ *   committing   what the running round saves; not touched any more, a rewrite goes to `current`
  *
  *   H1  Every held block has a block of the save volume reserved, taken before it is held and given
  *       back when it is settled: a write that was accepted is never refused later for want of space
@@ -22,6 +22,7 @@ export class HeldBlocks {
   #committing = new Map<number, HeldBlock>();
   #filled: number[] = [];
   #forfeited = false;
+  #gone = 0;
 
   constructor(save: SaveVolume) {
     this.#save = save;
@@ -30,6 +31,11 @@ export class HeldBlocks {
   /** Blocks held; one that is rewritten while it is committed counts twice. */
   get size(): number {
     return this.#current.size + this.#committing.size;
+  }
+
+  /** Blocks that were held and are not any more, or nobody waits for any more, ever. */
+  get gone(): number {
+    return this.#gone;
   }
 
   /** The newest bytes held of a block; `undefined` when none are. They are not the caller's to keep. */
@@ -62,7 +68,7 @@ export class HeldBlocks {
     this.#current.set(block, buffer);
   }
 
-  /** A cycle begins: what is current is committed by it. */
+  /** A round begins: what is current is committed by it. */
   begin(): void {
     this.#filled = [];
     if (this.#committing.size === 0) {
@@ -70,7 +76,7 @@ export class HeldBlocks {
       return;
     }
     for (const [block, bytes] of this.#current) {
-      // Still there after a cycle that was refused: the newer bytes count.
+      // Still there after a round that was refused: the newer bytes count.
       const older = this.#committing.get(block);
       if (older) this.#save.buffers.give(older);
       this.#save.settled(this.#need(older));
@@ -79,13 +85,13 @@ export class HeldBlocks {
     this.#current.clear();
   }
 
-  /** Blocks that the cycle has not put into a batch yet, in order. */
+  /** Blocks that the round has not put into a batch yet, in order. */
   unfilled(): number[] {
     const filled = new Set(this.#filled);
     return [...this.#committing.keys()].filter((block) => !filled.has(block)).sort((a, b) => a - b);
   }
 
-  /** The bytes that the running cycle commits for the block. */
+  /** The bytes that the running round commits for the block. */
   committing(block: number): HeldBlock {
     const bytes = this.#committing.get(block);
     invariant(bytes !== undefined, `block ${block} is being committed`);
@@ -112,10 +118,11 @@ export class HeldBlocks {
       this.#committing.delete(block);
     }
     this.#save.settled(space);
+    this.#gone += this.#filled.length;
     this.#filled = [];
   }
 
-  /** The batch was refused: its blocks wait for the next cycle. */
+  /** The batch was refused: its blocks wait for the next round. */
   abandon(): void {
     this.#filled = [];
   }
@@ -126,6 +133,7 @@ export class HeldBlocks {
    */
   forfeit(): void {
     if (!this.#forfeited) this.#save.settled(this.size);
+    this.#gone += this.size;
     this.#forfeited = true;
   }
 

@@ -6,7 +6,8 @@
  * Those who write (production volumes, branches) are participants: they hold new data in memory
  * and, when a commit cycle asks, put what they hold into a batch. A batch is written as data blocks
  * plus one journal record, made durable by one flush, and only then visible in the block map. Many
- * writes, and many callers' flushes, share one cycle: that is the group commit.
+ * writes, and many callers' flushes, share one cycle: that is the group commit. Who takes part in
+ * which cycle is told in rounds.ts (C9, C10).
  *
  *   C1  One batch at a time: record n+1 is written after record n is durable (J2).
  *   C2  A participant is told (`settle`) only after its batch is durable and visible. I3 of the
@@ -42,24 +43,14 @@ import { encodeRecord, recordBlocks } from './journal.js';
 import { type Counters, newCounters, type SaveVolumeMetrics } from './metrics.js';
 import { encodeObjects } from './objects.js';
 import { MISS } from './page-cache.js';
+import type { Participant } from './participant.js';
 import type { MapEntry } from './pending-map.js';
 import type { Recovered } from './recovery.js';
+import { type Member, Rounds } from './rounds.js';
 import { type SpaceCrossing, type SpaceReport, SpaceWatch } from './space-report.js';
 import { peekGeneration, type Superblock, writeSuperblock } from './superblock.js';
 import { verifySaveVolume } from './verify.js';
 import type { VerifyOptions, VerifyReport } from './verify-report.js';
-
-/** Who holds data that a commit must save. */
-export interface Participant {
-  /** A cycle begins: what is held now is what it must save. */
-  begin(): void;
-  /** Puts what it holds into the batch, as far as there is room; tells whether more is left. */
-  fill(batch: Batch): Promise<boolean> | boolean;
-  /** What was filled is durable and visible in the map (C2). */
-  settle(): Promise<void> | undefined;
-  /** What was filled was refused for want of space; it is still held. */
-  abandon(): void;
-}
 
 /** What `shrink` did, in bytes. */
 export interface Shrinkage {
@@ -73,9 +64,9 @@ export interface Shrinkage {
 export interface SaveVolumeOptions {
   /** Bytes of block map pages in memory. @default 64 MiB, a map of some 2 million blocks */
   readonly cacheBytes?: number;
-  /** Bytes held for commits at which writers must wait. @default 64 MiB */
+  /** Bytes held for commits at which writers must wait, shared out (C11). @default 64 MiB */
   readonly dirtyBytes?: number;
-  /** Bytes held at which a commit starts by itself. @default a sixteenth of `dirtyBytes` */
+  /** Bytes held by one at which its commit starts by itself. @default a sixteenth of `dirtyBytes` */
   readonly commitBytes?: number;
   /** Bytes the device grows by when it is full and can. @default 64 MiB */
   readonly growBytes?: number;
@@ -162,6 +153,12 @@ export class SaveVolume implements AsyncDisposable {
   readonly buffers: BlockBuffers;
   readonly #device: BlockDevice;
   readonly #limits: Limits;
+  /** Blocks held: at which all must wait, a round begins, and nobody must wait. */
+  readonly #shares: {
+    readonly dirtyBlocks: number;
+    readonly commitBlocks: number;
+    readonly leastBlocks: number;
+  };
   readonly #counters: Counters = newCounters();
   readonly #watch: SpaceWatch;
   #maximumBytes: number;
@@ -170,7 +167,12 @@ export class SaveVolume implements AsyncDisposable {
   readonly #objects: Map<number, Uint8Array>;
   readonly #objectWatchers: ObjectWatcher[] = [];
   readonly #seed: number;
-  readonly #participants = new Set<Participant>();
+  readonly #rounds = new Rounds(
+    () => void this.#requestCycle(),
+    (error) => {
+      this.#failure ??= error;
+    },
+  );
   readonly #tasks: Task[] = [];
   readonly #observers = new Set<CommitObserver>();
   /** Pages of the two lists on disk, given back when the lists are written anew. */
@@ -187,11 +189,8 @@ export class SaveVolume implements AsyncDisposable {
   /** Blocks of `#reserved` that are set aside, not held; and entries without bytes beside them. */
   #earmarked = 0;
   #marks = 0;
-  /** Blocks that were held and are not any more, ever. */
-  #settled = 0;
   #staging: Uint8Array = new Uint8Array(0);
   #tail: Promise<void> = Promise.resolve();
-  #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
   #growing: Promise<boolean> | undefined;
   #squeezing: Promise<void> | undefined;
@@ -210,11 +209,17 @@ export class SaveVolume implements AsyncDisposable {
       ...options,
       dirtyBytes,
     };
+    this.blockSize = 2 ** recovered.superblock.blockShift;
+    const dirtyBlocks = dirtyBytes / this.blockSize;
+    this.#shares = {
+      dirtyBlocks,
+      commitBlocks: this.#limits.commitBytes / this.blockSize,
+      leastBlocks: Math.max(1, dirtyBlocks / 128),
+    };
     this.#maximumBytes = options.maximumBytes ?? Number.MAX_SAFE_INTEGER;
     this.#watch = new SpaceWatch(this.#limits.highWaterPercents, options.onSpace);
     this.#device = device;
     this.#superblock = recovered.superblock;
-    this.blockSize = 2 ** recovered.superblock.blockShift;
     this.buffers = new BlockBuffers(this.blockSize);
     this.storeId = Buffer.from(recovered.superblock.storeId).toString('hex');
     this.recovered = { records: recovered.records, clean: recovered.superblock.clean === 1 };
@@ -289,12 +294,15 @@ export class SaveVolume implements AsyncDisposable {
 
   /** Takes part in commits from now on. */
   join(participant: Participant): void {
-    this.#participants.add(participant);
+    this.#rounds.join(participant);
   }
 
-  /** Takes no part any more; what it still holds is dropped. */
-  leave(participant: Participant): void {
-    this.#participants.delete(participant);
+  /**
+   * Takes no part any more; what it still holds is the caller's to drop when this resolves: no cycle is
+   * at work on it then.
+   */
+  leave(participant: Participant): Promise<void> {
+    return this.#rounds.leave(participant);
   }
 
   /**
@@ -304,7 +312,7 @@ export class SaveVolume implements AsyncDisposable {
   reserve(blocks: number): boolean {
     if (this.allocator.free - this.#reserved - this.#metadataReserve(blocks) < blocks) return false;
     this.#reserved += blocks;
-    this.#hold(blocks);
+    this.#dirty += blocks;
     return true;
   }
 
@@ -333,7 +341,7 @@ export class SaveVolume implements AsyncDisposable {
     this.#marks += marks;
     const held = (taken: number): void => {
       this.#earmarked -= taken;
-      this.#hold(taken);
+      this.#dirty += taken;
     };
     const regained = (back: number): void => {
       this.#earmarked += back;
@@ -373,7 +381,6 @@ export class SaveVolume implements AsyncDisposable {
   settled(blocks: number): void {
     this.#reserved -= blocks;
     this.#dirty -= blocks;
-    this.#settled += blocks;
   }
 
   /**
@@ -402,22 +409,33 @@ export class SaveVolume implements AsyncDisposable {
     this.#watch.set(percents, this.space());
   }
 
-  /** True when so much is held that writers must wait: `throttle` says until when. */
-  get isThrottled(): boolean {
-    return this.#dirty * this.blockSize >= this.#limits.dirtyBytes;
+  /**
+   * True when the participant holds so much that its writers must wait: `throttle` says until when.
+   * Asked before each write that is held, it has a round begin in good time.
+   *
+   * C11  A participant may hold twice what nobody holds: two thirds of the memory when it is alone, and
+   *      however many have their share of it and cannot get rid of it, something is left for others.
+   */
+  isThrottled(participant: Participant): boolean {
+    const { size } = participant.held;
+    const { leastBlocks, commitBlocks, dirtyBlocks } = this.#shares;
+    if (size < leastBlocks) return false;
+    const share = 2 * (dirtyBlocks - this.#dirty);
+    if (size >= Math.min(commitBlocks, share / 2)) this.#rounds.commitSoon(participant);
+    return size >= share;
   }
 
-  /** Resolves when writers may look again whether they may go on; `undefined` when they may at once. */
-  throttle(): Promise<void> | undefined {
-    if (!this.isThrottled) return undefined;
-    return this.#running ?? this.#commitSome();
+  /** Resolves when its writers may look again whether they may go on; `undefined` when they may at once. */
+  throttle(participant: Participant): Promise<void> | undefined {
+    if (!this.isThrottled(participant)) return undefined;
+    return this.#rounds.running(participant) ?? this.#commitSome(participant);
   }
 
-  /** @throws {StorageError} ERR_NO_SPACE when a whole cycle could not get rid of a single block. */
-  async #commitSome(): Promise<void> {
-    const before = this.#settled;
-    await this.commit();
-    if (!this.isThrottled || this.#settled > before) return;
+  /** @throws {StorageError} ERR_NO_SPACE when a whole round could not get rid of a single block. */
+  async #commitSome(participant: Participant): Promise<void> {
+    const before = participant.held.gone;
+    await this.commit(participant);
+    if (!this.isThrottled(participant) || participant.held.gone > before) return;
     throw new StorageError(
       'ERR_NO_SPACE',
       `the memory for writes is full with ${this.#dirty * this.blockSize} bytes that an image has ` +
@@ -459,26 +477,26 @@ export class SaveVolume implements AsyncDisposable {
     const done = new Promise<void>((resolve, reject) => {
       this.#tasks.push({ givesBack, fill, resolve, reject });
     });
-    // A cycle rejects its own tasks. Those that come while it runs have another one to come, unless
-    // this failure was the last.
-    this.commit().catch((error) => {
-      if (this.#failure !== undefined) this.#rejectTasks(error);
-    });
+    void this.#requestCycle(); // a cycle rejects its own tasks
     return done;
   }
 
   /**
-   * Makes durable, and visible in the map, all that participants hold now. Callers that come before
-   * a cycle begins share it.
+   * Makes durable, and visible in the map, all that the participant holds now, and settles it; without
+   * one all that anybody holds. Callers that come before a round begins share it.
    * @throws {StorageError} ERR_NO_SPACE, nothing lost; ERR_FAILED, the volume must be reopened.
    */
-  commit(): Promise<void> {
-    this.#queued ??= this.#enqueue(() => {
-      this.#running = this.#queued;
-      this.#queued = undefined;
-      return this.#cycle();
-    });
-    return this.#queued;
+  commit(participant?: Participant): Promise<void> {
+    if (participant !== undefined) return this.#rounds.commit(participant);
+    return allOf([this.#requestCycle(), ...this.#rounds.commitAll()]);
+  }
+
+  /**
+   * The same for all who have no round under way: called again and again, it waits for nobody who is slow
+   * more than once.
+   */
+  commitIdle(): Promise<void> {
+    return allOf([this.#requestCycle(), ...this.#rounds.commitIdle()]);
   }
 
   /** Writes the pending changes into the trees and empties the journal, between cycles. */
@@ -588,25 +606,45 @@ export class SaveVolume implements AsyncDisposable {
     return done;
   }
 
+  /** Has a cycle run after this turn; those who ask before it begins share it. It never rejects unheard. */
+  #requestCycle(): Promise<void> {
+    if (this.#queued === undefined) {
+      this.#queued = this.#enqueue(() => {
+        this.#queued = undefined;
+        return this.#cycle();
+      });
+      this.#queued.catch((error) => {
+        // It did not come to its own, or failed in the midst, and there will be no other.
+        this.#queued = undefined;
+        this.#rejectTasks(error);
+        this.#rounds.fail(error);
+      });
+    }
+    return this.#queued;
+  }
+
   async #cycle(): Promise<void> {
     await this.#runTasks(this.#tasks.splice(0));
-    const participants = [...this.#participants];
-    for (const participant of participants) participant.begin();
-    for (let more = true; more; ) {
-      const batch = new Batch(this.#recordLimit);
-      more = false;
-      for (const participant of participants) more = (await participant.fill(batch)) || more;
-      try {
-        if (!batch.empty) await this.#write(batch);
-      } catch (error) {
-        if (isStorageError(error, 'ERR_NO_SPACE')) {
-          for (const participant of participants) participant.abandon();
-        }
-        throw error;
-      }
-      await Promise.all(participants.map((participant) => participant.settle()));
-    }
+    const members = this.#rounds.take();
+    if (members.length > 0) await this.#commitTogether(members);
     this.#trimSoon();
+  }
+
+  async #commitTogether(members: readonly Member[]): Promise<void> {
+    try {
+      const batch = new Batch(this.#recordLimit);
+      for (const member of members) {
+        const more = member.participant.fill(batch);
+        member.more = typeof more === 'boolean' ? more : await more;
+      }
+      if (!batch.empty) await this.#write(batch);
+    } catch (error) {
+      this.#rounds.refuse(members, error);
+      // What was refused for want of space is told to those who need it.
+      if (isStorageError(error, 'ERR_NO_SPACE')) return;
+      throw error;
+    }
+    this.#rounds.settle(members);
   }
 
   /** Transactions have records of their own: one that frees space must not fail with those that need it. */
@@ -883,11 +921,6 @@ export class SaveVolume implements AsyncDisposable {
     return pages;
   }
 
-  #hold(blocks: number): void {
-    this.#dirty += blocks;
-    if (this.#dirty * this.blockSize >= this.#limits.commitBytes) this.#commitSoon();
-  }
-
   /**
    * Until `attempt` succeeds: asks the layers above for what is not worth growing for, then grows the
    * device, then waits for a commit to give blocks back, then asks for what they can do without.
@@ -1060,12 +1093,6 @@ export class SaveVolume implements AsyncDisposable {
     return Math.floor(bytes / ENTRY.size) * ENTRY.size;
   }
 
-  #commitSoon(): void {
-    if (this.#queued !== undefined || this.#running !== undefined) return;
-    // A failure is remembered by `#guard`, and refusals for want of space come back to the writers.
-    this.commit().catch((error) => this.#noteRefusal(error));
-  }
-
   #noteRefusal(error: unknown): void {
     invariant(
       this.#failure !== undefined || isStorageError(error, 'ERR_NO_SPACE'),
@@ -1093,8 +1120,6 @@ export class SaveVolume implements AsyncDisposable {
     } catch (error) {
       if (!isStorageError(error, 'ERR_NO_SPACE')) this.#failure ??= error;
       throw error;
-    } finally {
-      this.#running = undefined;
     }
   }
 
@@ -1163,6 +1188,13 @@ function withoutBytes(entry: MapEntry, target: Uint8Array): boolean {
   const zero = (entry.flags & ZERO) !== 0;
   if (zero) target.fill(0);
   return zero;
+}
+
+/** Resolves when all have ended; rejects then with the first failure in order. */
+async function allOf(works: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) {
+    if (result.status === 'rejected') throw result.reason;
+  }
 }
 
 function objectBytes(bytes: Uint8Array | undefined): number {

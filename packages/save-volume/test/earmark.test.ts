@@ -39,6 +39,9 @@ function holder(save: SaveVolume): Participant & { held: HeldBlocks } {
   const held = new HeldBlocks(save);
   return {
     held,
+    get hasWork() {
+      return held.size > 0;
+    },
     begin: () => held.begin(),
     fill(batch) {
       for (const block of held.unfilled()) {

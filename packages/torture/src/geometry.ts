@@ -25,6 +25,8 @@ export interface Geometry {
   readonly frontFirst: boolean;
   /** True when calls take random turns. */
   readonly jittered: boolean;
+  /** True when, of these, half of those of the first volume's image take very long: others go on. */
+  readonly slowImage?: boolean;
   /** True when the history ends with a flush that fails. */
   readonly failing: boolean;
 }
@@ -38,9 +40,8 @@ const METADATA = 2 * 4096 + JOURNAL_BYTES;
 /** The same with `blocks` small blocks to save to, and no disk that fails. */
 export function fullOf(geometry: Geometry, blocks: number): Geometry {
   const blockSize = 512;
-  const { volumes, volumeBlocks, jittered, frontFirst } = geometry;
   return {
-    ...{ blockSize, volumes, volumeBlocks, jittered, frontFirst, full: true, failing: false },
+    ...{ ...geometry, blockSize, full: true, failing: false },
     saveBytes: METADATA + blocks * blockSize,
     dirtyBytes: (geometry.dirtyBytes / geometry.blockSize) * blockSize,
     cacheBytes: (geometry.cacheBytes / geometry.blockSize) * blockSize,
@@ -62,6 +63,8 @@ export function drawGeometry(random: Random): Geometry {
     full,
     jittered: random.chance(0.3),
     failing: random.chance(0.2),
-    frontFirst: random.chance(0.4), // drawn last: what seeds stood for before is the same
+    // Drawn last: what seeds stood for before is the same.
+    frontFirst: random.chance(0.4),
+    slowImage: random.chance(0.4),
   };
 }

@@ -69,7 +69,10 @@ export class Session {
   ): Promise<Session> {
     const disks = new Map<string, FailingDevice>();
     const open = (name: string): BlockDevice => {
-      const options = jitter === undefined ? {} : { jitter };
+      const isSlow = geometry.slowImage === true && name === cloneDisk('v0');
+      const stall = { chance: 0.5, maxTurns: 400 };
+      const options =
+        jitter === undefined ? {} : { jitter: isSlow ? { ...jitter, stall } : jitter };
       const disk = failing(world.device(name, { size: 0, ...options }));
       disks.set(name, disk);
       return disk.device;

@@ -22,5 +22,7 @@ export { createRandom } from './random.js';
 export type { SaveFirstMonitor } from './save-first.js';
 export { watchSaveFirst } from './save-first.js';
 export type { Sector } from './sectors.js';
+export type { StalledCall, StallingDevice } from './stalling.js';
+export { stalling } from './stalling.js';
 export type { ChangeEvent, FlushEvent, PendingChange, TraceEvent } from './trace.js';
 export { isChange } from './trace.js';

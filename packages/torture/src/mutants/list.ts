@@ -32,8 +32,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'no-copy-out',
     bug: 'a first write overwrites the block without saving it (I1)',
     file: 'packages/ro-snapshot/src/copy-out.ts',
-    find: 'await this.#putOld(batch, old);',
-    replace: '',
+    find: '    for (const state of states) {',
+    replace: '    for (const state of states.slice(states.length)) {',
     check: torture,
   },
   {
@@ -41,11 +41,11 @@ export const MUTANTS: readonly Mutant[] = [
     row: 6,
     bug: 'the clone volume changes before the old block is durable (I3)',
     file: 'packages/save-volume/src/save-volume.ts',
-    find: `      for (const participant of participants) more = (await participant.fill(batch)) || more;
-      try {`,
-    replace: `      for (const participant of participants) more = (await participant.fill(batch)) || more;
-      await Promise.all(participants.map((participant) => participant.settle()));
-      try {`,
+    find: '      if (!batch.empty) await this.#write(batch);\n    } catch (error) {\n      this.#rounds',
+    replace: `      this.#rounds.settle(members);
+      if (!batch.empty) await this.#write(batch);
+    } catch (error) {
+      this.#rounds`,
     check: torture,
   },
   {
@@ -146,11 +146,24 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'flush-joins-a-running-commit',
-    bug: 'a flush that comes while a commit runs shares it, though it does not cover the flush (C1)',
-    file: 'packages/save-volume/src/save-volume.ts',
-    find: '    this.#queued ??= this.#enqueue(() => {',
-    replace: `    if (this.#running !== undefined) return this.#running;
-    this.#queued ??= this.#enqueue(() => {`,
+    bug: 'a flush that comes while a commit runs shares it, though it does not cover the flush (C9)',
+    file: 'packages/save-volume/src/rounds.ts',
+    find: '    if (member.next === undefined) {',
+    replace: `    if (member.running !== undefined) return member.running.ended;
+    if (member.next === undefined) {`,
+    check: torture,
+  },
+  {
+    name: 'round-ends-before-it-is-settled',
+    bug: 'a flush goes on, and the next round begins, while held blocks are written to the image (C9)',
+    file: 'packages/save-volume/src/rounds.ts',
+    find: `      this.#after(
+        member,
+        () => member.participant.settle(),
+        () => this.#settled(member),
+      );`,
+    replace: `      void member.participant.settle();
+      this.#settled(member);`,
     check: torture,
   },
   {

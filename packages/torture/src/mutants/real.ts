@@ -215,9 +215,9 @@ export const REAL_BUGS: readonly Mutant[] = [
   {
     name: 'restore-saves-one-side',
     bug: 'a block under a restore is saved for the youngest snapshot only, not for the undo side too',
-    file: 'packages/ro-snapshot/src/copy-out.ts',
+    file: 'packages/ro-snapshot/src/old-states.ts',
     find: '    return states.missing(block);',
-    replace: '    return [{ version: this.youngest, level: 0 }];',
+    replace: '    return [{ version: youngest, level: 0 }];',
     check: torture,
   },
   {
