@@ -1,5 +1,6 @@
 /**
- * Journal: writes transactions into the ring and brings their blocks home.
+ * Journal: writes transactions into the journal and brings their blocks home. It is filled from the
+ * front, and begun at the front again when all is home: a ring that never wraps.
  *
  *   J1  The log of a transaction, and the file data it refers to, are durable before its commit block
  *       is written; it counts when that is durable.
@@ -51,8 +52,6 @@ export class Journal {
   readonly #first: number;
   /** Where the next block of log goes. */
   #head: number;
-  /** Blocks of the ring that hold transactions. */
-  #used = 0;
   #sequence: number;
   #superblockSaysEmpty = true;
 
@@ -91,19 +90,19 @@ export class Journal {
     return Math.floor((this.#places.length - this.#first) / 4) - 8;
   }
 
-  /** True when more than half of the ring is in use. */
+  /** True when more than half of the journal is in use. */
   get isFilling(): boolean {
-    return this.#used * 2 > this.#places.length - this.#first;
+    return this.#head * 2 > this.#places.length;
   }
 
   get isEmpty(): boolean {
-    return this.#used === 0 && this.#superblockSaysEmpty;
+    return this.#superblockSaysEmpty;
   }
 
   /** Whether a log of so many changed blocks and revokes fits without a checkpoint. */
   hasRoomFor(blocks: number, revokes: number): boolean {
     const length = this.#logLength(blocks, revokes) + 1;
-    return this.#used + length <= this.#places.length - this.#first;
+    return this.#head + length <= this.#places.length;
   }
 
   /** Freezes the contents of `blocks` as a log. From here on the cache reads them from there (J2). */
@@ -196,7 +195,6 @@ export class Journal {
     await this.#writeSuperblock(this.#sequence, 0);
     await this.#device.flush();
     this.#superblockSaysEmpty = true;
-    this.#used = 0;
     this.#head = this.#first;
   }
 
@@ -222,10 +220,9 @@ export class Journal {
     const entries: [number, Uint8Array][] = [];
     for (let at = 0; at < bytes.length; at += size) {
       entries.push([this.#places[this.#head] as number, bytes.subarray(at, at + size)]);
-      this.#head = this.#head + 1 === this.#places.length ? this.#first : this.#head + 1;
-      this.#used++;
+      this.#head++;
     }
-    invariant(this.#used <= this.#places.length - this.#first, 'the ring never overtakes itself');
+    invariant(this.#head <= this.#places.length, 'a log fits into the journal');
     await writeRuns(this.#device, size, entries);
   }
 
