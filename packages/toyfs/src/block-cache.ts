@@ -38,7 +38,9 @@ export class Miss {
   }
 }
 
-const SLAB = 1 << 20;
+/** Bytes of memory taken at once: little first, so that a small image costs little. */
+const SLAB_MIN = 1 << 16;
+const SLAB_MAX = 1 << 20;
 
 /** See the head of the file. */
 export class BlockCache {
@@ -50,6 +52,7 @@ export class BlockCache {
   readonly #blockCount: number;
   readonly #blocks = new Map<number, Block>();
   readonly #free: Block[] = [];
+  #slab = SLAB_MIN;
   readonly #loading = new Map<number, Promise<void>>();
 
   /** Keeps up to `capacity` bytes of blocks that are on the device too. */
@@ -225,8 +228,10 @@ export class BlockCache {
 
   #addSlab(): void {
     const size = this.blockSize;
-    const slab = new ArrayBuffer(SLAB);
-    for (let at = 0; at < SLAB; at += size) {
+    const length = Math.max(size, this.#slab);
+    this.#slab = Math.min(SLAB_MAX, this.#slab * 2);
+    const slab = new ArrayBuffer(length);
+    for (let at = 0; at < length; at += size) {
       this.#free.push({
         number: 0,
         bytes: new Uint8Array(slab, at, size),

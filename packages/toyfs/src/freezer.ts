@@ -55,7 +55,6 @@ export class Freezer {
       try {
         await journal.checkpoint();
         await markRecovery(device, image.geometry.blockSize, false);
-        await device.flush();
       } catch (error) {
         core.fail(error);
         throw new FsError('EIO', 'the image could not be made clean', { cause: error });

@@ -8,6 +8,8 @@
  *   J3  The ring's space is reused only after everything in it is home, durably, and the journal's
  *       superblock, durably, says that the journal is empty.
  *   J4  An image of a block that was freed is forgotten when the freeing transaction counts.
+ *   J5  The image's superblock says, durably, that the journal is needed before the journal's own says
+ *       that it holds something, and as long as it does.
  *
  * Images wait in `logged`, the cache's overlay: they are slices of the log as it was written, so a
  * block is copied once a transaction, however often it changes.
@@ -63,7 +65,7 @@ export class Journal {
     readonly superblock: Uint8Array;
     readonly sequence: number;
     readonly logged: Map<number, Uint8Array>;
-    /** Says in the image's superblock that the journal is needed. */
+    /** Says in the image's superblock, durably, that the journal is needed. */
     readonly mark: () => Promise<void>;
   }) {
     this.#device = options.device;
@@ -156,13 +158,12 @@ export class Journal {
 
   /** Writes a log into the ring. The caller flushes, and then calls `commit` (J1). */
   async write(log: Log): Promise<void> {
-    const writes: Promise<void>[] = [];
     if (this.#superblockSaysEmpty) {
-      writes.push(this.#mark(), this.#writeSuperblock(log.sequence, this.#head));
+      await this.#mark(); // J5
+      await this.#writeSuperblock(log.sequence, this.#head);
       this.#superblockSaysEmpty = false;
     }
-    writes.push(this.#append(log.bytes));
-    await Promise.all(writes);
+    await this.#append(log.bytes);
   }
 
   /** Writes the commit block. The transaction counts after the caller's next flush. */

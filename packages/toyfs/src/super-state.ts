@@ -56,7 +56,7 @@ export class SuperState {
 
 /**
  * Writes into the superblock on the device, and into nothing else of it, whether the journal is needed
- * to read the image. The caller flushes.
+ * to read the image. Durable when it resolves.
  */
 export async function markRecovery(
   device: BlockDevice,
@@ -72,4 +72,5 @@ export async function markRecovery(
   if (after >>> 0 === before) return;
   view.setUint32(at + AT.incompatible, after >>> 0, true);
   await device.write(bytes, block * blockSize);
+  await device.flush();
 }

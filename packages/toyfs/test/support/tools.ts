@@ -91,3 +91,16 @@ export function fileComplaints(file: string): string {
   const said = [...quiet, ...version].join('\n');
   return status === 0 && said === '' ? '' : `status ${status}: ${said}`;
 }
+
+/** The image after e2fsck replayed its journal and finished its orphans, as it does when booting. */
+export async function repaired(device: BlockDevice): Promise<BlockDevice> {
+  using folder = scratch();
+  const file = join(folder.path, 'image');
+  await saveTo(file, device);
+  const { status, stdout } = spawnSync('e2fsck', ['-p', file], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: SYSTEM_PATH },
+  });
+  if (status !== 0 && status !== 1) throw new Error(`e2fsck -p: status ${status}: ${stdout}`);
+  return deviceOf(file, device.blockSize);
+}
