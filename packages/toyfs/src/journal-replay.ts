@@ -239,7 +239,9 @@ class Scan {
     const { incompatible } = this.#state;
     const isV3 = (incompatible & JOURNAL_CHECKSUM_V3) !== 0;
     const is64 = (incompatible & JOURNAL_64BIT) !== 0;
-    const size = isV3 ? JOURNAL_TAG3.size : JOURNAL_TAG.size + (is64 ? 4 : 0);
+    // With checksums v2 two bytes follow that nobody uses.
+    const spare = (incompatible & JOURNAL_CHECKSUM_V2) !== 0 ? 2 : 0;
+    const size = isV3 ? JOURNAL_TAG3.size : JOURNAL_TAG.size + (is64 ? 4 : 0) + spare;
     const end = this.#blockSize - (this.#summed ? 4 : 0);
     for (let at = JOURNAL_HEAD.size; at + size <= end; ) {
       const flags = isV3
