@@ -19,7 +19,7 @@ import { turn } from './stream.js';
 
 const { fua: FUA, noHole: NO_HOLE, reqOne: REQ_ONE, fastZero: FAST_ZERO } = COMMAND_FLAG;
 /** Bytes of one large change carried out at a time; between them the client may have left. */
-const SLICE = 64 << 20;
+const SLICE = 1 << 30;
 /** Bytes a CACHE request reads ahead at most: more would only push out what it read first. */
 const MAX_PREFETCH = 32 << 20;
 

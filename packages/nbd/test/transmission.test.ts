@@ -317,7 +317,7 @@ test('a trim of 4 GiB - 1 on a huge device is carried out in slices', async () =
   const { client } = await connected({ device });
   const answer = await client.request({ type: trim, offset: huge - 2 ** 32, length: 2 ** 32 - 1 });
   expect(answer.error).toBe(0);
-  expect(trimmed.length).toBe(64);
+  expect(trimmed.length).toBe(4);
   expect(trimmed.reduce((a, b) => a + b)).toBe(2 ** 32 - 4096);
 });
 

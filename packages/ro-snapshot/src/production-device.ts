@@ -29,7 +29,7 @@ import {
 } from '@palimpsest/block-device';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { CopyOut } from './copy-out.js';
-import { ensureZeros } from './ensure-zeros.js';
+import { discardToZeros } from './ensure-zeros.js';
 import type { Exclusion } from './exclusion.js';
 import type { RestoreLayers } from './restore-layers.js';
 import type { RestoreSpace } from './restore-space.js';
@@ -138,11 +138,17 @@ export class ProductionDevice implements BlockDriver {
     const { exclusion, copyOut } = this.#parts;
     if (exclusion.closed !== undefined || copyOut.failure !== undefined) return false;
     if (copyOut.closed) return false;
-    if (copyOut.youngest === 0 && copyOut.held.size === 0) return true;
+    if (this.#isAllDirect) return true;
     for (let block = first; block < first + count; block += 1) {
       if (this.#wayOf(block) !== 'direct') return false;
     }
     return true;
+  }
+
+  /** No block is to be saved, held, or restored. */
+  get #isAllDirect(): boolean {
+    const { copyOut, layers } = this.#parts;
+    return copyOut.youngest === 0 && copyOut.held.size === 0 && layers.none;
   }
 
   #wayOf(block: number): Way {
@@ -268,7 +274,8 @@ export class ProductionDevice implements BlockDriver {
         wait = this.#obstacle(first + done, 1);
       }
       const way = this.#wayOf(first + done);
-      let run = 1;
+      // Whole volumes are discarded when they are formatted: not block by block.
+      let run = this.#isAllDirect ? count - done : 1;
       const most = way === 'hold' ? DISCARD_BLOCKS : Number.POSITIVE_INFINITY;
       while (run < Math.min(most, count - done) && this.#wayOf(first + done + run) === way)
         run += 1;
@@ -281,8 +288,7 @@ export class ProductionDevice implements BlockDriver {
   async #discardClone(first: number, count: number): Promise<void> {
     const { clone } = this.#parts;
     const { blockSize } = this;
-    await clone.discard(first * blockSize, count * blockSize);
-    await ensureZeros(clone, first * blockSize, count * blockSize);
+    await discardToZeros(clone, first * blockSize, count * blockSize);
   }
 
   /** Zeros blocks that must be saved first, as far as there is space for that (P4). */
