@@ -214,9 +214,21 @@ export class RestoreLayers {
         if (this.isPending(block) === true) found.push(block);
       }
       if (found.length > 0) return found;
-      block = next;
+      block = empty ? await this.#nextCandidate(next, end) : next;
     }
     return [];
+  }
+
+  /** No later than the first block from `from` on that a layer may differ in: between lie none. */
+  async #nextCandidate(from: number, end: number): Promise<number> {
+    const [entry] = await this.#save.map.listEntries(this.#space, from, end, 1);
+    let next = entry?.block ?? end;
+    for (const { source } of this.#layers) {
+      if (this.#unused.isIn(source.root)) return from;
+      const [block = next] = await source.nextDiffering(from, 1, next);
+      next = Math.min(next, block);
+    }
+    return next;
   }
 
   #isDone(region: Region, level: number, block: number): boolean {
@@ -233,10 +245,7 @@ export class RestoreLayers {
     const { map } = this.#save;
     const end = start + REGION_BLOCKS;
     for (let from = start; from < end; ) {
-      // A checkpoint in the midst moves entries behind the scan's back: what it found does not count.
-      const { generation } = this.#save.superblock;
       const entries = await map.listEntries(this.#space, from, end, LIST_STEP);
-      if (this.#save.superblock.generation !== generation) continue;
       for (const { block, entry } of entries) {
         for (const [at, { source, undo }] of layers.entries()) {
           if (entry.version >= source.root && entry.version < undo) {

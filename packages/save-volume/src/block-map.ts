@@ -91,16 +91,18 @@ export class BlockMap {
 
   /** The first `limit` blocks from `from` on that have an entry of exactly `version`, in order. */
   async listSaved(space: number, version: number, from: number, limit: number): Promise<number[]> {
+    // Pending first, as in `eachSaved`.
+    const pending: number[] = [];
+    this.pending.eachOf(space, (block, entry) => {
+      if (block >= from && !entry.removed && entry.version === version) pending.push(block);
+    });
     const blocks: number[] = [];
     await this.byVersion.scan([space, version, from], [space, version + 1, 0], (view, at) => {
       const block = getU48(view, at + KEY.at.third);
       if (this.changeOf(space, block, version) === undefined) blocks.push(block);
       return blocks.length < limit;
     });
-    this.pending.eachOf(space, (block, entry) => {
-      if (block >= from && !entry.removed && entry.version === version) blocks.push(block);
-    });
-    return [...new Set(blocks)].sort((x, y) => x - y).slice(0, limit);
+    return [...new Set([...blocks, ...pending])].sort((x, y) => x - y).slice(0, limit);
   }
 
   /**
@@ -108,6 +110,20 @@ export class BlockMap {
    * never a part of one block's. Fewer than `limit` means that there are no more.
    */
   async listEntries(
+    space: number,
+    from: number,
+    to: number,
+    limit: number,
+  ): Promise<{ block: number; entry: MapEntry }[]> {
+    for (;;) {
+      const { root } = this.byBlock;
+      const found = await this.#listEntries(space, from, to, limit);
+      // A checkpoint in between has moved what was pending into the tree, behind the scan's back.
+      if (this.byBlock.root === root) return found;
+    }
+  }
+
+  async #listEntries(
     space: number,
     from: number,
     to: number,

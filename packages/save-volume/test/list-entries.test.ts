@@ -1,0 +1,47 @@
+/**
+ * Goal: a list of entries has all there are, also when a checkpoint moves what was pending into the
+ * tree while the list waits for pages: behind the place that it has got to.
+ * Method: pages come from a device that answers later, none is kept; a checkpoint is begun at every
+ * turn of a listing.
+ */
+import { createMemoryDevice } from '@palimpsest/block-device';
+import { expect, test } from 'vitest';
+import { formatSaveVolume, openSaveVolume } from '../src/index.js';
+
+const BLOCK = 512;
+const SPACE = 3;
+
+test.each(['entries', 'those of one version'])('a checkpoint hides nothing of %s', async (kind) => {
+  for (let turns = 0; turns < 60; turns += 1) {
+    const memory = createMemoryDevice({ blockSize: BLOCK, size: 4 << 20 });
+    await formatSaveVolume(memory, { blockSize: BLOCK });
+    const device = Object.assign(Object.create(memory), {
+      blockSize: BLOCK,
+      readInto: async (target: Uint8Array, position: number) => {
+        await undefined;
+        await memory.readInto(target, position);
+      },
+      write: memory.write.bind(memory),
+      zero: memory.zero.bind(memory),
+      discard: memory.discard.bind(memory),
+      flush: memory.flush.bind(memory),
+    });
+    Object.defineProperty(device, 'size', { get: () => memory.size });
+    const save = await openSaveVolume(device, { cacheBytes: 0 });
+    await save.transact((batch) => {
+      for (let block = 1; block < 1200; block += 1) batch.putZero(SPACE, block * 2, 5);
+    });
+    await save.checkpoint();
+    await save.transact((batch) => batch.putZero(SPACE, 7, 5));
+    const listing =
+      kind === 'entries'
+        ? save.map.listEntries(SPACE, 0, 4000, 5000).then((all) => all.map(({ block }) => block))
+        : save.map.listSaved(SPACE, 5, 0, 5000);
+    for (let turn = 0; turn < turns * 4; turn += 1) await undefined;
+    const checkpoint = save.checkpoint();
+    const blocks = await listing;
+    await checkpoint;
+    expect(blocks.length, `after ${turns} turns`).toBe(1200);
+    expect(blocks, `after ${turns} turns`).toContain(7);
+  }
+});
