@@ -219,12 +219,14 @@ export class RestoreLayers {
     return [];
   }
 
-  /** No later than the first block from `from` on that a layer may differ in: between lie none. */
+  /**
+   * No later than the first block from `from` on that a layer may differ in, where the one before differs
+   * in none: between lie none. Spans have an entry where they begin, and none reaches beyond `from`.
+   */
   async #nextCandidate(from: number, end: number): Promise<number> {
     const [entry] = await this.#save.map.listEntries(this.#space, from, end, 1);
     let next = entry?.block ?? end;
     for (const { source } of this.#layers) {
-      if (this.#unused.isIn(source.root)) return from;
       const [block = next] = await source.nextDiffering(from, 1, next);
       next = Math.min(next, block);
     }

@@ -310,3 +310,46 @@ test('where there is no room for as many blocks as may differ, those that do are
   const starting = volume.startRestore(sourceOf(base, id, all), { undo: {} });
   await expect(starting).rejects.toMatchObject({ code: 'ERR_NO_SPACE' });
 });
+
+test('what lies between blocks that differ is passed over, and none of them is, in a large volume', async () => {
+  const save = createMemoryDevice({ size: 64 << 20 });
+  await formatSaveVolume(save);
+  const store = await openSaveVolume(save);
+  const clone = createMemoryDevice({ size: 2 ** 42 });
+  const volume = await createProductionVolume(store, clone);
+  const end = volume.size / BLOCK;
+  const places = [0, 1, 32_767, 32_768, 90_000, 2 ** 20, 2 ** 24 + 5, 2 ** 28, end - 1];
+  for (const block of places) await volume.device.write(filled(1), block * BLOCK);
+  const { id } = await volume.createSnapshot();
+  const [changed, own] = [places.filter((_, n) => n % 2 === 0), [90_001, 2 ** 23, end - 2]];
+  for (const block of changed) await volume.device.write(filled(2), block * BLOCK);
+  await store.checkpoint();
+  const source = sourceOf(volume.openSnapshot(id), id, new Map(own.map((block) => [block, 7])));
+  await volume.startRestore(source, { undo: { name: 'first' } });
+  const { undo } = await volume.startRestore(id, { undo: { name: 'second' } }); // over the first
+  const before = store.metrics().commits;
+  await volume.copyBack();
+  expect(store.metrics().commits - before).toBeLessThan(100);
+  for (const block of places) expect(await read(clone, block), `${block}`).toBe(1);
+  for (const block of own) expect(await read(clone, block), `${block}`).toBe(0);
+  const second = volume.openSnapshot(undo.id);
+  for (const block of own) expect(await read(second, block), `${block}`).toBe(7);
+  await volume.startRestore(source, { undo: { name: 'third' } });
+  await volume.copyBack();
+  for (const block of own) expect(await read(clone, block), `${block}`).toBe(7);
+});
+
+test('what a snapshot has as unused is restored all over its spans, however large', async () => {
+  const save = createMemoryDevice({ size: 64 << 20 });
+  await formatSaveVolume(save);
+  const store = await openSaveVolume(save);
+  const clone = createMemoryDevice({ size: 2 ** 38 });
+  const volume = await createProductionVolume(store, clone);
+  const span = { first: 2 ** 22, count: 512 * 512 };
+  const block = span.first + 200_000; // far from where the entry of the span is
+  await volume.device.write(filled(1), block * BLOCK);
+  const { id } = await volume.createSnapshot({}, { unused: [span] });
+  await volume.startRestore(id, { undo: {} });
+  await volume.copyBack();
+  expect(await read(clone, block)).toBe(0);
+});
