@@ -6,7 +6,8 @@
  */
 import { BLOCK_MAP } from './block-map.mjs';
 import { GROWTH } from './growth.mjs';
+import { RECOVERY } from './recovery.mjs';
 import { STATES } from './states.mjs';
 
 /** @type {readonly Row[]} */
-export const ROWS = [...BLOCK_MAP, ...STATES, ...GROWTH];
+export const ROWS = [...BLOCK_MAP, ...STATES, ...GROWTH, ...RECOVERY];

@@ -6,9 +6,9 @@ import {
   branchRestoreSource,
   createBranch,
   createBranchSnapshot,
-  openBranch,
   refreshBranch,
 } from '../../packages/rw-snapshot/dist/index.js';
+import { LIVE } from '../../packages/save-volume/dist/index.js';
 import { budgetOf, curveOf, spread } from '../lib/findings.mjs';
 import { generator, inTurns, latencies, percentile, SIZES, timed } from './measure.mjs';
 import { BLOCK, beneath, makeStore } from './stores.mjs';
@@ -157,23 +157,24 @@ async function byDifference({ quick, say }) {
   });
 }
 
-/** Milliseconds until production is usable, restored from a branch with that many blocks of its own. */
+/**
+ * Milliseconds until production is usable, restored from a branch with that many blocks of its own.
+ * They are recorded as zeros, all over the volume: entries like others.
+ */
 async function restoreFromBranch(blocks) {
   const { save, volume } = await makeStore({ size: SIZES['16 TiB'] });
   const base = await volume.createSnapshot({ name: 'base' });
   const branch = await createBranch(save, { volume: volume.id, snapshot: base.id });
-  const opened = await openBranch(save, branch.id, beneath(volume));
-  await fill(opened.device, blocks);
-  await opened.close();
+  await putZeros(save, blocks, volume.size, branch.space, LIVE);
   const snapshot = await createBranchSnapshot(save, branch.id, { name: 'its state' });
   return restoring(volume, () => branchRestoreSource(save, snapshot.id, beneath(volume)));
 }
 
 /** The same, restored to a snapshot since which that many blocks changed. */
 async function restoreFromSnapshot(blocks) {
-  const { volume } = await makeStore({ size: SIZES['16 TiB'] });
+  const { save, volume } = await makeStore({ size: SIZES['16 TiB'] });
   const base = await volume.createSnapshot({ name: 'base' });
-  await fill(volume.device, blocks);
+  await putZeros(save, blocks, volume.size, volume.id, base.id);
   return restoring(volume, () => base.id);
 }
 
@@ -187,13 +188,17 @@ async function restoring(volume, openSource) {
   return us / 1000;
 }
 
-/** Writes that many blocks, each once, in runs of 256 all over the device. */
-async function fill(device, blocks) {
-  const run = Math.min(256, blocks);
-  const bytes = new Uint8Array(run * BLOCK).fill(9);
-  const distance = Math.floor(device.size / BLOCK / (blocks / run)) * BLOCK;
-  for (let index = 0; index < blocks / run; index += 1) {
-    await device.write(bytes, index * distance);
+/** Records that many blocks, in runs of 256, and leaves as many changes pending as a journal takes. */
+async function putZeros(save, blocks, size, space, version) {
+  const runs = Math.ceil(blocks / 256);
+  const distance = Math.floor(size / BLOCK / runs);
+  for (let from = 0; from < runs; from += 400) {
+    await save.transact((batch) => {
+      for (let run = from; run < Math.min(runs, from + 400); run += 1) {
+        for (let index = 0; index < 256; index += 1) {
+          batch.putZero(space, run * distance + index, version);
+        }
+      }
+    });
   }
-  await device.flush();
 }
