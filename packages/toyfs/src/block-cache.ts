@@ -53,6 +53,8 @@ export class BlockCache {
   readonly #blocks = new Map<number, Block>();
   readonly #free: Block[] = [];
   #slab = SLAB_MIN;
+  /** Blocks in memory from which on looking for room is worth it. */
+  #trimFrom = 0;
   readonly #loading = new Map<number, Promise<void>>();
 
   /** Keeps up to `capacity` bytes of blocks that are on the device too. */
@@ -144,11 +146,12 @@ export class BlockCache {
   /** Makes room for `more` blocks, of those not used lately. Between two operations only (B1). */
   trim(more = 0): void {
     let excess = this.#blocks.size + more - this.#capacity;
-    if (excess <= 0) return;
+    if (excess <= 0 || this.#blocks.size < this.#trimFrom) return;
+    excess += this.#capacity >>> 4; // Many at once, so that pinned ones are passed over rarely.
     // The map is in order of age. What was used goes to its end and gets a second chance.
     let looks = this.#blocks.size * 2;
     for (const [number, block] of this.#blocks) {
-      if (excess <= 0 || looks-- <= 0) return;
+      if (excess <= 0 || looks-- <= 0) break;
       if (block.dirty || block.pins > 0 || block.transaction !== 0) continue; // B2
       this.#blocks.delete(number);
       if (block.used) {
@@ -159,6 +162,8 @@ export class BlockCache {
         excess--;
       }
     }
+    // When most is pinned, looking again at once would find the same.
+    this.#trimFrom = excess <= 0 ? 0 : this.#blocks.size + Math.ceil(this.#capacity / 16);
   }
 
   /** Reads whole blocks into `target`, past the cache. Nothing of them may be in memory or logged. */

@@ -125,10 +125,10 @@ export class Core {
     return block;
   }
 
-  /** A block of file data just allocated: zeros, to be marked by `soil`. */
-  freshData(number: number): Block {
+  /** A block of file data just allocated, to be marked by `soil`: zeros, unless all of it is filled. */
+  freshData(number: number, isFilled: boolean): Block {
     this.#undoLog.fresh.push(number);
-    return this.cache.fresh(number);
+    return isFilled ? this.cache.fill(number) : this.cache.fresh(number);
   }
 
   /** Says that the file data in `block` is not what the device has. Between operations too. */

@@ -5,7 +5,11 @@
 import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
 import type { Block } from './block-cache.js';
 import { FsError } from './errors.js';
-import { writeRuns } from './write-runs.js';
+
+/** Bytes of one write at most. */
+const WRITE_MAX = 1 << 18;
+/** Writes under way at once. */
+const WRITES_MAX = 4;
 
 /** See the head of the file. */
 export class DirtyData {
@@ -13,6 +17,8 @@ export class DirtyData {
   readonly #blockSize: number;
   readonly #failed: (error: unknown) => void;
   readonly #blocks = new Map<number, Block>();
+  readonly #perWrite: number;
+  readonly #buffers: Uint8Array[] = [];
   #writing: Promise<void> | undefined;
 
   /** `failed` hears of failures that leave the device in an unknown state. */
@@ -20,6 +26,7 @@ export class DirtyData {
     this.#device = device;
     this.#blockSize = blockSize;
     this.#failed = failed;
+    this.#perWrite = Math.max(1, Math.floor(WRITE_MAX / blockSize));
   }
 
   get isEmpty(): boolean {
@@ -60,31 +67,73 @@ export class DirtyData {
     await this.#writing;
   }
 
-  /** Writes all of it as it is now. When the device has no space for it, it stays, to be written later. */
+  /** Writes all that there is now. When the device has no space for it, it stays, to be written later. */
   async write(): Promise<void> {
     if (this.#blocks.size === 0) return;
     const blocks = [...this.#blocks.values()].sort((a, b) => a.number - b.number);
-    this.#blocks.clear();
-    const size = this.#blockSize;
-    const copy = new Uint8Array(blocks.length * size);
-    const entries = blocks.map((block, i): [number, Uint8Array] => {
-      const bytes = copy.subarray(i * size, (i + 1) * size);
-      bytes.set(block.bytes);
-      block.dirty = false;
-      block.pins++;
-      return [block.number, bytes];
-    });
     const numbers = blocks.map(({ number }) => number);
+    const isThere = (i: number): boolean =>
+      blocks[i]?.dirty === true && blocks[i]?.number === numbers[i];
+    const waits: Promise<void>[] = [];
     try {
-      await writeRuns(this.#device, size, entries);
+      for (let from = 0; from < blocks.length; ) {
+        if (!isThere(from)) {
+          from++; // Freed, or written by another, while earlier ones were written.
+          continue;
+        }
+        let to = from + 1;
+        while (
+          to - from < this.#perWrite &&
+          isThere(to) &&
+          numbers[to] === (numbers[to - 1] ?? 0) + 1
+        ) {
+          to++;
+        }
+        if (waits.length === WRITES_MAX) await waits.shift();
+        const wait = this.#writeRun(blocks.slice(from, to));
+        if (wait !== undefined) waits.push(wait);
+        from = to;
+      }
+      await Promise.all(waits);
     } catch (error) {
-      blocks.forEach((block, i) => {
-        if (block.number === numbers[i]) this.add(block);
-      });
+      await Promise.allSettled(waits);
       if (!isStorageError(error, 'ERR_NO_SPACE')) this.#failed(error);
       throw writeFailure(error);
-    } finally {
-      for (const block of blocks) block.pins--;
+    }
+  }
+
+  /** Writes neighbours, from a copy: they may change while the device has it. */
+  #writeRun(blocks: readonly Block[]): Promise<void> | undefined {
+    const size = this.#blockSize;
+    const start = (blocks[0] as Block).number;
+    // Memory is used again: taking it anew for every write costs more than the copy.
+    const buffer = this.#buffers.pop() ?? new Uint8Array(this.#perWrite * size);
+    blocks.forEach((block, i) => {
+      buffer.set(block.bytes, i * size);
+      block.dirty = false;
+      block.pins++;
+      this.#blocks.delete(block.number);
+    });
+    const done = (error?: unknown): void => {
+      this.#buffers.push(buffer);
+      blocks.forEach((block, i) => {
+        block.pins--;
+        if (error !== undefined && block.number === start + i) this.add(block);
+      });
+    };
+    try {
+      const wait = this.#device.write(buffer.subarray(0, blocks.length * size), start * size);
+      if (wait === undefined) done();
+      return wait?.then(
+        () => done(),
+        (error: unknown) => {
+          done(error);
+          throw error;
+        },
+      );
+    } catch (error) {
+      done(error);
+      throw error;
     }
   }
 }

@@ -124,16 +124,16 @@ export class FileData {
     const end = Math.ceil((offset + source.length) / size);
     const blocks: Block[] = [];
     const isPartial = (logical: number): boolean =>
-      logical * size < offset ||
-      (logical + 1) * size > Math.min(offset + source.length, inode.bytes);
+      logical * size < offset || (logical + 1) * size > offset + source.length;
     inode.edit();
     for (let at = first; at < end; ) {
       const run = this.#writable(inode, at, end - at);
       for (let i = 0; i < run.count; i++) {
         const number = run.start + i;
-        if (run.kind !== 'data') blocks.push(core.freshData(number));
-        else if (isPartial(at + i)) blocks.push(core.cache.get(number));
-        else blocks.push(core.cache.peek(number) ?? core.freshData(number));
+        const isWhole = !isPartial(at + i);
+        if (run.kind !== 'data') blocks.push(core.freshData(number, isWhole));
+        else if (!isWhole) blocks.push(core.cache.get(number));
+        else blocks.push(core.cache.peek(number) ?? core.freshData(number, true));
       }
       at += run.count;
     }
