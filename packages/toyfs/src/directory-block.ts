@@ -52,35 +52,74 @@ export interface DirRecord {
   room: number;
 }
 
-/** Shows the records of a block until `visit` answers false. @throws {FsError} EIO for damage */
+/**
+ * Shows the records of a block, from the one at `from` on, until `visit` answers false.
+ * @throws {FsError} EIO for damage
+ */
 export function eachRecord(
   block: Pick<Block, 'number' | 'bytes' | 'view'>,
   visit: (record: DirRecord) => boolean,
+  from = 0,
 ): void {
-  const { bytes, view } = block;
-  const size = bytes.length;
   const record: DirRecord = { at: 0, ino: 0, length: 0, nameLength: 0, type: 0, room: 0 };
-  for (let at = 0; at < size; ) {
-    const ino = view.getUint32(at, true);
-    let length = view.getUint16(at + AT.length, true);
-    // 64 KiB does not fit into 16 bits.
-    if (size === 65_536 && (length === 0xffff || length === 0)) length = size;
-    const nameLength = bytes[at + AT.nameLength] as number;
-    const used = recordLength(nameLength);
-    const isSane =
-      length >= HEAD && length % 4 === 0 && at + length <= size && (ino === 0 || used <= length);
-    if (!isSane) {
-      throw new FsError('EIO', `block ${block.number} has a damaged directory record at ${at}`);
-    }
-    record.at = at;
-    record.ino = ino;
-    record.length = length;
-    record.nameLength = nameLength;
-    record.type = bytes[at + AT.type] as number;
-    record.room = ino === 0 ? length : length - used;
+  for (let at = from; at < block.bytes.length; ) {
+    readRecord(block, at, record);
+    const { length } = record;
     if (!visit(record)) return;
     at += length;
   }
+}
+
+/** The record at `at`. @throws {FsError} EIO for damage */
+export function recordAt(block: Block, at: number): DirRecord {
+  const record: DirRecord = { at: 0, ino: 0, length: 0, nameLength: 0, type: 0, room: 0 };
+  readRecord(block, at, record);
+  return record;
+}
+
+/** Where the record of a name is, and the one before it; -1: there is none. */
+export function findRecord(block: Block, key: string): { at: number; before: number } {
+  const last = key.length - 1;
+  const lastCode = key.charCodeAt(last);
+  let before = -1;
+  let found = -1;
+  eachRecord(block, (record) => {
+    const isIt =
+      record.nameLength === key.length &&
+      record.ino !== 0 &&
+      block.bytes[record.at + HEAD + last] === lastCode &&
+      keyAt(block, record) === key;
+    if (isIt) found = record.at;
+    else before = record.at;
+    return !isIt;
+  });
+  return { at: found, before: found < 0 ? -1 : before };
+}
+
+function readRecord(
+  block: Pick<Block, 'number' | 'bytes' | 'view'>,
+  at: number,
+  record: DirRecord,
+): void {
+  const { bytes, view } = block;
+  const size = bytes.length;
+  const ino = at + HEAD <= size ? view.getUint32(at, true) : 0;
+  let length = at + HEAD <= size ? view.getUint16(at + AT.length, true) : 0;
+  // 64 KiB does not fit into 16 bits.
+  if (size === 65_536 && (length === 0xffff || length === 0)) length = size;
+  const nameLength = bytes[at + AT.nameLength] as number;
+  const used = recordLength(nameLength);
+  const isSane =
+    length >= HEAD && length % 4 === 0 && at + length <= size && (ino === 0 || used <= length);
+  if (!isSane) {
+    throw new FsError('EIO', `block ${block.number} has a damaged directory record at ${at}`);
+  }
+  record.at = at;
+  record.ino = ino;
+  record.length = length;
+  record.nameLength = nameLength;
+  record.type = bytes[at + AT.type] as number;
+  record.room = ino === 0 ? length : length - used;
 }
 
 /** The key of a record's name. */

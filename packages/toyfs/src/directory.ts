@@ -15,8 +15,10 @@ import type { Core } from './core.js';
 import {
   type DirRecord,
   eachRecord,
+  findRecord,
   keyAt,
   nameAt,
+  recordAt,
   recordLength,
   setInode,
   setLength,
@@ -42,6 +44,9 @@ export class Directory {
   readonly #room: number[] = [];
   /** The block to try first. */
   #hint = 0;
+  /** Where the last name was put: the block's index, and the record's place in it. */
+  #lastIndex = -1;
+  #lastAt = 0;
   readonly #core: Core;
   readonly #changed: (directory: Directory) => void;
 
@@ -122,7 +127,9 @@ export class Directory {
     this.#core.touch(block);
     let placed = false;
     let room = 0;
-    eachRecord(block, (record) => {
+    // Names mostly go behind the one before: what is in front of that need not be walked again.
+    const from = index === this.#lastIndex ? this.#lastAt : 0;
+    const place = (record: DirRecord): boolean => {
       if (placed || record.room < length) {
         room = Math.max(room, record.room);
         return true;
@@ -132,10 +139,17 @@ export class Directory {
       writeRecord(block, record.at + used, record.length - used, name, ino, type);
       room = Math.max(room, record.length - used - length);
       placed = true;
+      this.#lastIndex = index;
+      this.#lastAt = record.at + used;
       return true;
-    });
+    };
+    eachRecord(block, place, from);
+    if (!placed && from > 0) {
+      room = 0;
+      eachRecord(block, place);
+    }
     this.#changed(this);
-    this.#room[index] = room;
+    if (from === 0 || !placed) this.#room[index] = room;
     if (!placed) return this.insert(key, name, ino, type);
     this.#names.set(key, ino * BLOCKS_MAX + index);
     return true;
@@ -153,30 +167,29 @@ export class Directory {
 
   /** Removes a record. */
   remove(key: string): void {
-    this.#at(key, (block, record, before, index) => {
-      this.#core.touch(block);
-      let length = record.length;
-      if (before !== undefined) {
-        length += before.length;
-        setLength(block, before.at, length);
-        length = before.ino === 0 ? length : before.room + record.length;
-      } else {
-        setInode(block, record.at, 0);
-      }
-      if ((this.#room[index] as number) < length) this.#room[index] = length;
-    });
+    const { block, index, at, before } = this.#place(key);
+    this.#core.touch(block);
     this.#changed(this);
+    let { length } = recordAt(block, at);
+    if (before >= 0) {
+      const previous = recordAt(block, before);
+      setLength(block, before, previous.length + length);
+      length += previous.room;
+    } else {
+      setInode(block, at, 0);
+    }
+    if ((this.#room[index] as number) < length) this.#room[index] = length;
+    if (index === this.#lastIndex) this.#lastIndex = -1;
     this.#names.delete(key);
   }
 
   /** Gives a name another inode, in place. */
   replace(key: string, ino: number, type: FileType | undefined): void {
-    this.#at(key, (block, record, _before, index) => {
-      this.#core.touch(block);
-      setInode(block, record.at, ino, type);
-      this.#changed(this);
-      this.#names.set(key, ino * BLOCKS_MAX + index);
-    });
+    const { block, index, at } = this.#place(key);
+    this.#core.touch(block);
+    this.#changed(this);
+    setInode(block, at, ino, type);
+    this.#names.set(key, ino * BLOCKS_MAX + index);
   }
 
   /** Entries from `cookie` on, in the order of the device (N2). */
@@ -211,27 +224,13 @@ export class Directory {
     return -1;
   }
 
-  #at(
-    key: string,
-    use: (block: Block, record: DirRecord, before: DirRecord | undefined, index: number) => void,
-  ): void {
-    const value = this.#names.get(key) as number;
-    const index = value % BLOCKS_MAX;
+  /** Where the record of a name is. */
+  #place(key: string): { block: Block; index: number; at: number; before: number } {
+    const index = (this.#names.get(key) as number) % BLOCKS_MAX;
     const block = this.#core.cache.get(this.places[index] as number);
-    let before: DirRecord | undefined;
-    let isFound = false;
-    eachRecord(block, (record) => {
-      const isIt =
-        record.ino !== 0 && record.nameLength === key.length && keyAt(block, record) === key;
-      if (!isIt) {
-        before = { ...record };
-        return true;
-      }
-      use(block, record, before, index);
-      isFound = true;
-      return false;
-    });
-    if (!isFound) throw new FsError('EIO', `directory ${this.ino} has lost a name`);
+    const { at, before } = findRecord(block, key);
+    if (at < 0) throw new FsError('EIO', `directory ${this.ino} has lost a name`);
+    return { block, index, at, before };
   }
 }
 
