@@ -165,6 +165,12 @@ export class Directory {
     this.#room.push(block.bytes.length);
   }
 
+  /** Makes sure that the block of a name is in memory, so that changing it later cannot miss it. */
+  need(key: string): void {
+    const index = (this.#names.get(key) ?? 0) % BLOCKS_MAX;
+    this.#core.cache.get(this.places[index] as number);
+  }
+
   /** Removes a record. */
   remove(key: string): void {
     const { block, index, at, before } = this.#place(key);

@@ -145,6 +145,8 @@ export class FileData {
       const stop = Math.min(source.length, (first + i + 1) * size - offset);
       block.bytes.set(source.subarray(start, stop), offset + start - (first + i) * size);
       core.soil(block);
+      // What is only written makes room first: reading it again makes it worth keeping.
+      block.used = false;
     });
   }
 

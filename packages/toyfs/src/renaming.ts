@@ -43,6 +43,9 @@ export class Renaming {
     const takenIno = this.#directories.lookup(newParent, newKey);
     const taken = takenIno === undefined ? undefined : this.#inodes.get(takenIno);
     if (inode.isDirectory) this.#assertOutside(newParent, inode.ino);
+    // Two maps are changed: no block of the second may be missed after the first was (M1).
+    this.#directories.get(oldParent).need(oldKey);
+    if (taken !== undefined) this.#directories.get(newParent).need(newKey);
     if (taken !== undefined && noReplace) throw new FsError('EEXIST', 'the new name is taken');
     if (exchange) {
       if (taken === undefined) throw absent(newParentIno, newName);
