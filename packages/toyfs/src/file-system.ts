@@ -9,6 +9,7 @@ import { Freezer } from './freezer.js';
 import { Operations } from './operations.js';
 import type { FileSystemParts, OpenReport } from './parts.js';
 import { readTarget } from './symlink.js';
+import { type UsedRange, usedRanges } from './used-blocks.js';
 import type {
   Answer,
   AttributeChanges,
@@ -249,6 +250,14 @@ export class FileSystem implements Vfs {
 
   statfs(): Answer<FsStatistics> {
     return this.#run.read(() => this.#parts.image.statistics());
+  }
+
+  /**
+   * The ranges of the device that are in use, in order. Exact while frozen; before that, blocks that
+   * were freed and are not durably so are left out.
+   */
+  usedBlocks(): Answer<readonly UsedRange[]> {
+    return this.#run.read(() => usedRanges(this.#parts.image));
   }
 
   freeze(options: FreezeOptions = {}): Promise<void> {

@@ -4,6 +4,8 @@
  */
 export type { Credentials } from './access.js';
 export { mayAccess, WANT_EXECUTE, WANT_READ, WANT_WRITE } from './access.js';
+export type { Difference } from './diff.js';
+export { diff } from './diff.js';
 export type { ErrorRow, FsErrorCode } from './errors.js';
 export { ERROR_TABLE, FsError, isFsError } from './errors.js';
 export { FileSystem } from './file-system.js';
@@ -12,6 +14,7 @@ export type { FormatOptions } from './format-plan.js';
 export type { OpenOptions } from './open.js';
 export { openFileSystem } from './open.js';
 export type { OpenReport, Timer } from './parts.js';
+export type { UsedRange } from './used-blocks.js';
 export type {
   Answer,
   AttributeChanges,
