@@ -108,21 +108,11 @@ export class FileSystem implements Vfs {
   }
 
   unlink(parent: number, name: Uint8Array): Answer<void> {
-    return this.#run.gone(
-      this.#run.change(
-        () => this.#parts.names.unlink(parent, name),
-        (ino) => ({ kind: 'remove', ino, parent, name }),
-      ),
-    );
+    return this.#remove(() => this.#parts.names.unlink(parent, name), parent, name);
   }
 
   rmdir(parent: number, name: Uint8Array): Answer<void> {
-    return this.#run.gone(
-      this.#run.change(
-        () => this.#parts.names.rmdir(parent, name),
-        (ino) => ({ kind: 'remove', ino, parent, name }),
-      ),
-    );
+    return this.#remove(() => this.#parts.names.rmdir(parent, name), parent, name);
   }
 
   rename(
@@ -136,11 +126,9 @@ export class FileSystem implements Vfs {
       () => this.#parts.renaming.rename(oldParent, oldName, parent, name, options),
       ({ moved }) => ({ kind: 'rename', ino: moved, parent, name, oldParent, oldName }),
     );
-    const then = (replaced: number | undefined): Answer<void> =>
+    const then = ({ replaced }: { replaced: number | undefined }): Answer<void> =>
       replaced === undefined ? undefined : this.#run.gone(replaced);
-    return result instanceof Promise
-      ? result.then(({ replaced }) => then(replaced))
-      : then(result.replaced);
+    return result instanceof Promise ? result.then(then) : then(result);
   }
 
   open(ino: number): Answer<void> {
@@ -295,6 +283,11 @@ export class FileSystem implements Vfs {
       },
       () => ({ kind: 'attributes', ino }),
     );
+  }
+
+  #remove(body: () => number, parent: number, name: Uint8Array): Answer<void> {
+    const gone = this.#run.change(body, (ino) => ({ kind: 'remove', ino, parent, name }));
+    return this.#run.gone(gone);
   }
 
   #make(body: () => number, parent: number, name: Uint8Array): Answer<number> {
