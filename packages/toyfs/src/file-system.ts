@@ -232,18 +232,14 @@ export class FileSystem implements Vfs {
   async sync(): Promise<void> {
     this.#run.assertOpen();
     this.#core.assertWorking();
-    if (this.#core.journal === undefined) return;
-    await this.#core.commit();
+    if (this.#core.journal !== undefined) await this.#core.commit();
   }
 
   statfs(): Answer<FsStatistics> {
     return this.#run.read(() => this.#parts.image.statistics());
   }
 
-  /**
-   * The ranges of the device that are in use, in order. Exact while frozen; before that, blocks that
-   * were freed and are not durably so are left out.
-   */
+  /** The ranges of the device in use, in order. Exact while frozen. */
   usedBlocks(): Answer<readonly UsedRange[]> {
     return this.#run.read(() => usedRanges(this.#parts.image));
   }
@@ -268,6 +264,8 @@ export class FileSystem implements Vfs {
       if (!this.readOnly) await this.#freezer.freeze({});
     } finally {
       this.#run.close();
+      this.#core.fail(new Error('the file system is closed')); // For those that wait for the thaw.
+      await this.thaw();
       if (this.#parts.closeDevice) await this.#core.device.close();
     }
   }

@@ -260,8 +260,18 @@ describe('freezing', () => {
     expect(await fs.lookup(ROOT_INO, name('before'))).toBeGreaterThan(0);
     await fs.thaw();
     await waiting;
-    await fs.close();
+    await fs.freeze();
+    // What waits when it is closed is done before; what comes while it closes is not.
+    const late = Promise.resolve(fs.create(ROOT_INO, name('late'), { mode: 0o644 }));
+    const closing = fs.close();
+    await late;
+    await expect(
+      (async () => await fs.create(ROOT_INO, name('later'), { mode: 0o644 }))(),
+    ).rejects.toMatchObject({ code: expect.stringMatching(/EROFS|ESTALE/) });
+    await closing;
     await refuses('ESTALE', () => fs.getattr(ROOT_INO));
+    const again = await openFileSystem(device, { readOnly: true });
+    expect(Object.keys(await treeOf(again))).toEqual(['/before', '/after', '/late']);
   });
 
   test('ends at its deadline by itself', async () => {
