@@ -19,10 +19,10 @@ const CHILD = fileURLToPath(new URL('child.mjs', import.meta.url));
  */
 export async function inProcess({ quick = false, only = '', say = () => {}, nodeArgs = [] } = {}) {
   const findings = [];
-  for (const [index, { finds }] of ROWS.entries()) {
+  for (const [index, { finds, nodeArgs: own = [] }] of ROWS.entries()) {
     if (!finds.some((what) => what.includes(only))) continue;
     say(finds.join(', '));
-    const found = await runAlone(index, { quick, nodeArgs, say });
+    const found = await runAlone(index, { quick, nodeArgs: [...own, ...nodeArgs], say });
     findings.push(...found.filter(({ what }) => what.includes(only)));
   }
   return findings;
