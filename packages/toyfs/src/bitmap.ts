@@ -62,10 +62,3 @@ export function clearRun(
   }
   return bit - from;
 }
-
-/** How many of the first `bits` bits are clear. */
-export function countClear(map: Uint8Array, bits: number): number {
-  let clear = 0;
-  for (let bit = 0; bit < bits; bit++) if (!isSet(map, bit)) clear++;
-  return clear;
-}

@@ -10,7 +10,6 @@ import { StorageError } from '@palimpsest/block-device';
 
 export const COMPAT_JOURNAL = 0x4;
 export const COMPAT_XATTR = 0x8;
-export const COMPAT_DIR_INDEX = 0x20;
 
 export const INCOMPAT_FILETYPE = 0x2;
 export const INCOMPAT_RECOVER = 0x4;
