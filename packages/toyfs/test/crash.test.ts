@@ -15,9 +15,9 @@ import { format, openFileSystem } from '../src/index.js';
 import { contentsOf, EMPTY, type State, shapeOf, step } from './support/history.js';
 import { complaints, hasTools, repaired } from './support/tools.js';
 
-const IMAGES = Number(process.env.TOYFS_CRASH_IMAGES ?? 200);
-const SAMPLES = Number(process.env.TOYFS_E2FSCK ?? 6);
-const PER_SEED = 100;
+const IMAGES = Number(process.env.TOYFS_CRASH_IMAGES ?? 120);
+const SAMPLES = Number(process.env.TOYFS_E2FSCK ?? 4);
+const PER_SEED = 60;
 const SIZE = 8 << 20;
 
 /** A state, and the point of the trace since which it is the file system's. */

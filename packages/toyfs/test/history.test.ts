@@ -11,7 +11,7 @@ import { format, openFileSystem } from '../src/index.js';
 import { contentsOf, EMPTY, type State, shapeOf, step } from './support/history.js';
 import { complaints, hasTools } from './support/tools.js';
 
-const HISTORIES = Number(process.env.TOYFS_HISTORIES ?? 12);
+const HISTORIES = Number(process.env.TOYFS_HISTORIES ?? 6);
 
 async function compare(
   fs: Awaited<ReturnType<typeof openFileSystem>>,

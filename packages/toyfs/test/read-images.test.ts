@@ -17,15 +17,15 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFileSystem } from '../src/index.js';
-import { deviceOf, hasTools, run, scratch } from './support/tools.js';
+import { chosen, deviceOf, hasTools, run, scratch } from './support/tools.js';
 import { find, folderTree, treeOf } from './support/tree.js';
 
 /** Arguments of mke2fs beyond size and folder. */
 const KINDS: Record<string, readonly string[]> = {
   'ext4 with its defaults, 4 KiB': ['-t', 'ext4', '-b', '4096', '-O', '64bit,metadata_csum'],
+  'ext4 with large xattrs': ['-t', 'ext4', '-b', '1024', '-O', 'ea_inode,uninit_bg'],
   'ext4, 1 KiB': ['-t', 'ext4', '-b', '1024', '-O', '64bit,metadata_csum,flex_bg,huge_file'],
   'ext4 with inline data': ['-t', 'ext4', '-b', '4096', '-O', 'inline_data,metadata_csum,64bit'],
-  'ext4 with large xattrs': ['-t', 'ext4', '-b', '1024', '-O', 'ea_inode,uninit_bg'],
   'ext3, 1 KiB': ['-t', 'ext3', '-b', '1024', '-O', 'has_journal,^extent'],
   'ext3, 4 KiB': ['-t', 'ext3', '-b', '4096', '-O', 'has_journal,^extent'],
   'ext2, 1 KiB': ['-t', 'ext2', '-b', '1024', '-I', '128', '-O', '^has_journal,^extent'],
@@ -67,7 +67,7 @@ describe.skipIf(!hasTools)('images of others', () => {
   beforeAll(() => makeFolder(source.path));
   afterAll(() => source[Symbol.dispose]());
 
-  for (const [kind, args] of Object.entries(KINDS)) {
+  for (const [kind, args] of chosen(KINDS)) {
     test(kind, async () => {
       using folder = scratch();
       const file = join(folder.path, 'image');

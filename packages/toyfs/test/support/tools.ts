@@ -19,6 +19,14 @@ import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
 
 const SYSTEM_PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
+/** Whether everything is to be tried, not only what fits into a quick run (npm run fs-floors). */
+export const all: boolean = process.env.TOYFS_ALL === '1';
+
+/** The cases of a quick run: every other one, unless all are wanted. */
+export function chosen<T>(cases: Readonly<Record<string, T>>): [string, T][] {
+  return Object.entries(cases).filter((_, i) => all || i % 2 === 0);
+}
+
 /** Whether e2fsprogs is here. */
 export const hasTools: boolean = ['mkfs.ext4', 'debugfs', 'e2fsck'].every((tool) =>
   SYSTEM_PATH.split(':').some((folder) => existsSync(join(folder, tool))),
