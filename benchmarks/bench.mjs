@@ -1,30 +1,42 @@
 /**
- * npm run bench: our daemon on a real store beside qemu-nbd and nbdkit, the same fio jobs against
- * all, one after the other and again in the next round, so that a busy machine is busy for all.
- * Prints ratios with their spread, the CPU time of the servers, and which budgets (lib/rows.mjs)
- * are met. Measures and tells; nothing fails because a machine was slow.
+ * npm run bench: every budget of the design, measured. Our daemon on a real store beside qemu-nbd and
+ * nbdkit with the same fio jobs; how cost grows; the packages in-process; a slow disk beside a fast
+ * one. Prints ratios with their spread, the CPU time of the servers, and which budgets are met.
+ * Measures and tells; nothing fails because a machine was slow.
  *
- *   --rounds N      how often everything is measured (default 3)
- *   --seconds N     how long each timed measurement takes (default 2)
- *   --quick         one round of one second each
+ *   --rounds N      how often everything is measured (default 5)
+ *   --seconds N     how long each timed measurement takes (default 1)
+ *   --quick         one round, short ones
+ *   --parts LIST    of nbd, cost, volumes, curves, in-process, stall (default: all)
  *   --size MIB      bytes of each image (default 256)
- *   --snapshots N   length of the queue for the oldest snapshot's row (default 50)
+ *   --snapshots N   length of the queue (default 1000)
  *   --only TEXT     only the rows whose name holds the text
  *   --dir DIR       where images and sockets live (default: a new directory in the system's)
  *   --profile DIR   leaves a CPU profile of our daemon there
- *   --json FILE     every measurement, for programs
- *   --markdown FILE the table, with the machine it was measured on
+ *   --json FILE     appends the run to a history, one line of JSON each
+ *   --markdown FILE the page, with the machine it was measured on
+ *   --from FILE     measures nothing: prints, and writes the page, from a history
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { assertBuilt, ROOT } from '../scripts/lib/daemon.mjs';
-import { runFio } from './lib/fio.mjs';
-import { compare, table } from './lib/report.mjs';
+import { inProcess } from './in-process/index.mjs';
+import { alongTheQueue, curvesOverNbd } from './lib/curves.mjs';
+import { budgets, render } from './lib/findings.mjs';
+import { firstWriteCost } from './lib/first-write-cost.mjs';
+import { appendRun, ratiosBefore, readHistory } from './lib/history.mjs';
+import { startOurs } from './lib/ours.mjs';
+import { overNbd } from './lib/over-nbd.mjs';
+import { page } from './lib/page.mjs';
+import { startPeers } from './lib/peers.mjs';
 import { ROWS } from './lib/rows.mjs';
-import { makeImage, startOurs, startPeers } from './lib/targets.mjs';
+import { makeImage } from './lib/targets.mjs';
+import { wholeVolumes } from './lib/whole-volume.mjs';
+
+const PARTS = ['nbd', 'cost', 'volumes', 'curves', 'in-process', 'stall'];
 
 const { values: options } = parseArgs({
   // pnpm passes the `--` of `npm run bench -- --quick` on.
@@ -33,74 +45,125 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    parts: { type: 'string', default: PARTS.join(',') },
     size: { type: 'string', default: '256' },
-    snapshots: { type: 'string', default: '50' },
+    snapshots: { type: 'string', default: '1000' },
     only: { type: 'string', default: '' },
     dir: { type: 'string' },
     profile: { type: 'string' },
     json: { type: 'string' },
     markdown: { type: 'string' },
+    from: { type: 'string' },
   },
 });
-const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
-const seconds = Number(options.seconds ?? (options.quick ? 1 : 2));
-const size = Number(options.size) << 20;
-const rows = ROWS.filter(({ what }) => what.includes(options.only));
+const { quick, only } = options;
+const settings = {
+  rounds: Number(options.rounds ?? (quick ? 1 : 5)),
+  seconds: Number(options.seconds ?? 1),
+  size: Number(options.size) << 20,
+  snapshots: Number(options.snapshots),
+  commit: commit(),
+};
+const begin = performance.now();
+const say = (line) => {
+  const at = ((performance.now() - begin) / 1000).toFixed(0);
+  console.error(`${at.padStart(4)} s  ${line}`);
+};
+const parts = options.parts.split(',');
+const unknown = parts.filter((part) => !PARTS.includes(part));
+if (unknown.length > 0)
+  fail(`no part is called ${unknown.join(', ')}; there are ${PARTS.join(', ')}`);
 
-const missing = ['fio', 'qemu-nbd', 'qemu-img', 'nbdkit'].filter(
-  (tool) => spawnSync('which', [tool]).status !== 0,
-);
-if (missing.length > 0) {
-  console.error(`missing tools: ${missing.join(', ')} (Debian: fio qemu-utils nbdkit)`);
-  process.exit(1);
-}
-if (rows.length === 0) {
-  console.error(`no row holds "${options.only}"`);
-  process.exit(1);
-}
-assertBuilt();
-
-const directory = options.dir ?? mkdtempSync(join(tmpdir(), 'palimpsest-bench-'));
-mkdirSync(directory, { recursive: true });
-const started = [];
-try {
-  const image = join(directory, 'image.img');
-  await makeImage(image, size);
-  const snapshots = Number(options.snapshots);
-  const ours = await startOurs(directory, { image, snapshots, profile: options.profile });
-  started.push(ours);
-  const peers = await startPeers(join(directory, 'peers'), { image });
-  started.push(peers);
-  const results = await measure({ ...ours.targets, ...peers.targets });
-  report(results);
-} finally {
-  for (const group of started.reverse()) await group.stop();
-  rmSync(directory, { recursive: true, force: true });
+if (options.from === undefined) await run();
+else {
+  const runs = readHistory(options.from);
+  if (runs.length === 0) fail(`${options.from} has no run; make one with --json ${options.from}`);
+  const last = runs.at(-1);
+  tell(last.findings, ratiosBefore(runs.slice(0, -1), last.machine));
+  if (options.markdown !== undefined) writeFileSync(options.markdown, page(runs));
 }
 
-/** Every row against every target it names, round after round. */
-async function measure(targets) {
-  const results = [];
-  for (let round = 0; round < rounds; round += 1) {
-    for (const { what, job, ours, peers } of rows) {
-      for (const name of [ours, ...peers.map(({ target }) => target)]) {
-        const target = targets[name];
-        await target.prepare?.();
-        const result = await runFio(target.at(), job, { seconds, size, seed: 1 + round });
-        results.push({ round, what, target: name, ...result });
-        const rate = `${(result.iops / 1000).toFixed(1)} k/s`;
-        console.error(`round ${round + 1}/${rounds}  ${what}  ${name}: ${rate}`);
-      }
-    }
-  }
-  return results;
-}
-
-function report(results) {
-  const comparisons = compare(rows, (what, target) =>
-    results.filter((result) => result.what === what && result.target === target),
+async function run() {
+  const missing = ['fio', 'qemu-nbd', 'qemu-img', 'nbdkit'].filter(
+    (tool) => spawnSync('which', [tool]).status !== 0,
   );
-  const machine = {
+  if (missing.length > 0)
+    fail(`missing tools: ${missing.join(', ')} (Debian: fio qemu-utils nbdkit)`);
+  assertBuilt();
+  const directory = options.dir ?? mkdtempSync(join(tmpdir(), 'palimpsest-bench-'));
+  mkdirSync(directory, { recursive: true });
+  // Whatever ends this process, servers end with it, and hundreds of MiB go.
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+  const findings = [
+    ...(await overServers(directory)),
+    ...(parts.includes('in-process') ? await inProcess({ quick, only, say }) : []),
+    ...(parts.includes('stall') ? await slowDisk(join(directory, 'stall')) : []),
+  ];
+  if (findings.length === 0) fail(`no row holds "${only}"`);
+  const seconds = Math.round((performance.now() - begin) / 1000);
+  const done = { machine: machine(), settings, tookSeconds: seconds, findings };
+  const history = options.json === undefined ? [] : readHistory(options.json);
+  tell(findings, ratiosBefore(history, done.machine));
+  say(`took ${seconds} s`);
+  if (options.json !== undefined) appendRun(options.json, done);
+  if (options.markdown !== undefined) writeFileSync(options.markdown, page([...history, done]));
+}
+
+async function slowDisk(dir) {
+  const module = new URL('stall/index.mjs', import.meta.url);
+  if (!existsSync(module)) return [];
+  const { stall } = await import(module);
+  return stall({ quick, only, say, dir });
+}
+
+/** The parts that need our daemon, and its peers. */
+async function overServers(directory) {
+  if (!['nbd', 'cost', 'volumes', 'curves'].some((part) => parts.includes(part))) return [];
+  const rows = ROWS.filter(({ section, what }) => `${section}: ${what}`.includes(only));
+  const curvesWanted = parts.includes('curves') && only === '';
+  const point = { ...settings, runs: quick ? 1 : 3, say };
+  const queue = alongTheQueue(point);
+  const started = [];
+  const findings = [];
+  try {
+    const image = join(directory, 'image.img');
+    await makeImage(image, settings.size);
+    const ours = await startOurs(directory, {
+      image,
+      snapshots: settings.snapshots,
+      profile: options.profile,
+      ...(curvesWanted ? { whileGrowing: (group, count) => queue.at(group, count) } : {}),
+    });
+    started.push(ours);
+    const peers = await startPeers(join(directory, 'peers'), { image });
+    started.push(peers);
+    const targets = { ...ours.targets, ...peers.targets };
+    if (parts.includes('nbd'))
+      findings.push(...(await overNbd(targets, rows, { ...settings, say })));
+    if (parts.includes('cost') && only === '') {
+      findings.push(...(await firstWriteCost(ours, { ...settings, say })));
+    }
+    if (parts.includes('volumes') && only === '') {
+      findings.push(...(await wholeVolumes(ours, peers, { rounds: quick ? 1 : 3, say })));
+    }
+    if (curvesWanted) findings.push(...queue.curves(), ...(await curvesOverNbd(ours, point)));
+  } finally {
+    for (const group of started.reverse()) await group.stop();
+  }
+  return findings;
+}
+
+function tell(findings, before) {
+  const { met, of, missed } = budgets(findings);
+  console.log(render(findings, before));
+  console.log(`\n${met} of ${of} budgets met. CPU: server seconds per million requests.`);
+  for (const each of missed) console.log(`missed: ${each}`);
+}
+
+function machine() {
+  return {
+    at: new Date().toISOString(),
     cpu: cpus()[0]?.model,
     cores: cpus().length,
     memoryMiB: totalmem() >> 20,
@@ -111,44 +174,6 @@ function report(results) {
     nbdkit: version('nbdkit', '--version'),
     load: loadavg().map((load) => Number(load.toFixed(1))),
   };
-  const text = table(comparisons);
-  console.log(text);
-  const budgets = comparisons.filter(({ met }) => met !== undefined);
-  const met = budgets.filter((comparison) => comparison.met).length;
-  console.log(
-    `\n${met} of ${budgets.length} budgets met. CPU: server seconds per million requests.`,
-  );
-  const settings = { rounds, seconds, size, snapshots: Number(options.snapshots) };
-  if (options.json !== undefined) {
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ machine, settings, comparisons, results }, null, 2)}\n`,
-    );
-  }
-  if (options.markdown !== undefined) {
-    writeFileSync(options.markdown, page(text, machine, settings, `${met} of ${budgets.length}`));
-  }
-}
-
-function page(text, machine, settings, met) {
-  const { cpu, cores, kernel, node, fio, qemu, nbdkit, load } = machine;
-  return `# Performance
-
-Written by \`npm run bench -- --markdown docs/PERFORMANCE.md\`; do not edit. What is measured, and
-what is not, is told in \`benchmarks/README.md\`.
-
-Ratios are ours divided by the peer's, taken within each of ${settings.rounds} rounds (median, and minimum to
-maximum): for rates more is better, for latencies less. "CPU" is the server's time, user and
-system, in seconds per million requests: it hardly depends on what else the machine does.
-
-${met} budgets met.
-
-${text}
-
-Machine: ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}, ${fio}, ${qemu}, ${nbdkit}.
-Load averages at the end: ${load.join(', ')}. ${settings.seconds} s each, images of ${settings.size >> 20} MiB, page cache warm,
-${settings.snapshots} snapshots in the queue. Commit ${commit()}.
-`;
 }
 
 function version(tool, flag) {
@@ -160,4 +185,9 @@ function commit() {
     cwd: ROOT,
     encoding: 'utf8',
   }).trim();
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
 }

@@ -2,6 +2,9 @@
  * Goal: what the benchmarks say about numbers follows from the numbers. Method: the pure parts of
  * `benchmarks/lib` on numbers made up here; nothing is timed.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   budgetOf,
@@ -12,6 +15,10 @@ import {
   spread,
   verdictOf,
 } from '../benchmarks/lib/findings.mjs';
+import { appendRun, metByRun, ratiosBefore, readHistory } from '../benchmarks/lib/history.mjs';
+import { compare } from '../benchmarks/lib/over-nbd.mjs';
+import { page } from '../benchmarks/lib/page.mjs';
+import { ROWS } from '../benchmarks/lib/rows.mjs';
 
 const at = (...pairs: [string | number, number][]) =>
   pairs.map(([position, value]) => ({ at: position, value }));
@@ -145,5 +152,129 @@ describe('the page', () => {
         '| open, ms          | 7.00 | 7.00 | flat    |        |     |',
       ].join('\n'),
     );
+  });
+});
+
+describe('rows over NBD', () => {
+  const result = (iops: number, latencyUs: number, cpuSeconds: number) => {
+    return { iops, latencyUs, p99Us: 0, requests: 1000, cpuSeconds };
+  };
+
+  test('a rate is ours over the peer, with the CPU of both for a million requests', () => {
+    const row = {
+      section: 's',
+      what: 'w',
+      job: { rw: 'randread' as const, blockSize: '4k', depth: 1 },
+      ours: 'ours',
+      peers: [{ target: 'raw', atLeast: 2 }, { target: 'file' }],
+    };
+    const results: Record<string, ReturnType<typeof result>[]> = {
+      ours: [result(20_000, 50, 0.01), result(30_000, 33, 0.02), result(40_000, 25, 0.03)],
+      raw: [result(10_000, 100, 0.05), result(10_000, 100, 0.05), result(10_000, 100, 0.05)],
+      file: [],
+    };
+    const [raw, file] = compare(row, (target: string) => results[target] ?? []);
+    expect(raw).toEqual({
+      section: 's',
+      what: 'w',
+      against: 'raw',
+      ratio: { min: 2, median: 3, max: 4 },
+      budget: '≥ 2',
+      met: true,
+      ours: '30.0 k/s',
+      peer: '10.0 k/s',
+      cpu: { ours: 20, peer: 50 },
+    });
+    expect(file.ratio).toBeUndefined();
+  });
+
+  test('a latency is less where it is better', () => {
+    const row = {
+      section: 's',
+      what: 'w',
+      job: { rw: 'randwrite' as const, blockSize: '4k', depth: 1 },
+      ours: 'ours',
+      peers: [{ target: 'plain', atMost: 1.3 }],
+      measure: 'latency' as const,
+    };
+    const [plain] = compare(row, (target: string) => [
+      target === 'ours' ? result(1, 140, 0.01) : result(1, 100, 0.01),
+    ]);
+    expect(plain).toMatchObject({ met: false, ours: '140 µs', peer: '100 µs' });
+    expect(plain.ratio.median).toBeCloseTo(1.4);
+  });
+
+  test('a name means one row, and a peer is asked once in it', () => {
+    const names = ROWS.map(({ section, what }) => `${section}: ${what}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { peers } of ROWS) {
+      expect(new Set(peers.map(({ target }) => target)).size).toBe(peers.length);
+    }
+  });
+});
+
+describe('the history', () => {
+  const machine = {
+    at: '2030-01-01',
+    cpu: 'fast',
+    cores: 2,
+    memoryMiB: 4,
+    kernel: '6',
+    node: 'v20',
+  };
+  const tools = { fio: 'fio-3', qemu: 'qemu-nbd 7', nbdkit: 'nbdkit 1', load: [0.1, 0.2, 0.3] };
+  const settings = { rounds: 5, seconds: 1, size: 256 << 20, snapshots: 1000, commit: 'abc1234' };
+  const run = (median: number, cpu = 'fast') => ({
+    machine: { ...machine, ...tools, cpu },
+    tookSeconds: 700,
+    settings,
+    findings: [
+      {
+        section: 'One',
+        what: 'read',
+        against: 'raw',
+        ratio: { min: 1, median, max: 3 },
+        budget: '≥ 1.5',
+        met: median >= 1.5,
+        ours: '2 k/s',
+        peer: '1 k/s',
+      },
+    ],
+  });
+
+  test('a run is a line, and earlier lines stay', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'palimpsest-history-'));
+    try {
+      const file = join(dir, 'history.jsonl');
+      expect(readHistory(file)).toEqual([]);
+      writeFileSync(file, '');
+      appendRun(file, run(1.7));
+      appendRun(file, run(1.8));
+      expect(readHistory(file)).toEqual([run(1.7), run(1.8)]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+
+  test('what was before is the last run on the same kind of machine', () => {
+    const runs = [run(1.1), run(1.2), run(9, 'other')];
+    expect([...ratiosBefore(runs, run(0).machine)]).toEqual([['One | read | raw', 1.2]]);
+    expect([...ratiosBefore([], run(0).machine)]).toEqual([]);
+  });
+
+  test('a budget that was missed once is not one that always holds', () => {
+    expect(metByRun([run(1.7), run(1.4), run(1.5)])).toMatchObject([{ met: 2, of: 3 }]);
+  });
+
+  test('the page shows the last run, its machine, and what was missed', () => {
+    const text = page([run(1.7), run(1.4)]);
+    expect(text).toMatch(/^# Performance\n/);
+    expect(text).toContain('**0 of 1 budgets met.**');
+    expect(text).toContain('missed: read, against raw: 1.40, budget ≥ 1.5');
+    expect(text).toContain('One: read, against raw: 1 of 2');
+    expect(text).toContain('## One\n\n| what | against | ratio');
+    expect(text).toContain('Machine: fast, 2 cores');
+    expect(text).toContain('Commit abc1234.');
+    expect(page([run(1.7), run(1.4)])).toBe(text);
   });
 });

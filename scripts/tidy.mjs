@@ -195,7 +195,7 @@ export function missingDocuments({ file, text }, files) {
   if (!/\.(?:ts|mjs|md|sh|json)$|^\.ci\//.test(file) || file.startsWith('scripts/tidy')) return [];
   const names = new Set([...files.keys()].map((each) => each.split('/').at(-1)));
   names.add('CHANGELOG.md'); // comes with the first release
-  return [...text.matchAll(/\b[A-Z]{3,}\.md\b/g)]
+  return [...text.matchAll(/\b[A-Z][A-Z-]{2,}\.md\b/g)]
     .filter(([name]) => !names.has(name))
     .map((match) => `${file}:${lineOf(text, match.index)} names ${match[0]}, which is not there`);
 }

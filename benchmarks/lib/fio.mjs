@@ -12,18 +12,21 @@ const TIMEOUT_MS = 120_000;
 
 /**
  * @typedef {object} Job
- * @property {'randread' | 'randwrite' | 'read' | 'write'} rw
+ * @property {'randread' | 'randwrite' | 'read' | 'write' | 'randrw'} rw
  * @property {string} blockSize as fio spells it
  * @property {number} depth requests under way on each connection
  * @property {number} [connections] @default 1
  * @property {number} [bytes] carry out exactly so many bytes, each block once, instead of a time
  * @property {number} [offset] where the bytes start
+ * @property {number} [reads] percent of a mixed load that are reads
+ * @property {number} [flushEvery] writes after which one flush is asked for
  */
 
 /**
  * @typedef {object} Result
- * @property {number} iops
+ * @property {number} iops reads and writes; flushes are not counted
  * @property {number} latencyUs mean
+ * @property {number} p99Us
  * @property {number} requests
  * @property {number} cpuSeconds of the server, user and system
  */
@@ -49,6 +52,8 @@ export async function runFio({ uri, pid }, job, { seconds, size, seed }) {
     '--allrandrepeat=1',
     '--group_reporting',
     '--output-format=json',
+    ...(job.reads === undefined ? [] : [`--rwmixread=${job.reads}`]),
+    ...(job.flushEvery === undefined ? [] : [`--fsync=${job.flushEvery}`]),
     ...(job.bytes === undefined
       ? ['--time_based', `--runtime=${seconds}`, `--size=${size}`, '--norandommap']
       : [`--size=${job.bytes}`, `--offset=${job.offset ?? 0}`]),
@@ -56,17 +61,22 @@ export async function runFio({ uri, pid }, job, { seconds, size, seed }) {
   const cpu = cpuSeconds(pid) - before;
   // The NBD engine prints a banner before the JSON.
   const { jobs } = JSON.parse(output.slice(output.indexOf('{')));
-  const side = job.rw.endsWith('read') ? jobs[0].read : jobs[0].write;
+  const sides = [jobs[0].read, jobs[0].write].filter(({ total_ios }) => total_ios > 0);
+  const requests = sum(sides.map(({ total_ios }) => total_ios));
+  const share = (value) => sum(sides.map((side) => (side.total_ios / requests) * value(side)));
   return {
-    iops: side.iops,
-    latencyUs: side.lat_ns.mean / 1000,
-    requests: side.total_ios,
+    iops: sum(sides.map(({ iops }) => iops)),
+    latencyUs: share(({ lat_ns }) => lat_ns.mean) / 1000,
+    p99Us: Math.max(...sides.map(({ clat_ns }) => clat_ns.percentile?.['99.000000'] ?? 0)) / 1000,
+    requests,
     cpuSeconds: cpu,
   };
 }
 
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
 /** User and system time of a process with all its threads. */
-function cpuSeconds(pid) {
+export function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The name, in parentheses, may hold anything: count from behind it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

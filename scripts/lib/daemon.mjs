@@ -20,6 +20,12 @@ const READY_MS = 20_000;
 /** Graceful shutdown promises 5 s; the rest is for a busy machine. */
 const STOP_MS = 15_000;
 
+/** Daemons end with who started them, however that ends in order. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Fails early, with the remedy, when there is no build. */
 export function assertBuilt() {
   if (!existsSync(PAL)) throw new Error(`${PAL} is missing: run "npm run build" first`);
@@ -68,12 +74,14 @@ export async function startDaemon(store, { args = [], nodeArgs = [], log } = {})
   };
   child.stdout.on('data', hear);
   child.stderr.on('data', hear);
+  running.add(child);
   const exited = new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
   let gone = false;
   exited.then(() => {
     gone = true;
+    running.delete(child);
   });
   const daemon = {
     pid: child.pid,
@@ -162,6 +170,7 @@ export const control = {
   },
   /** Any change: its path as in the server's README, its body. */
   ask: (store, verb, body) => api(store, 'POST', `/v1/${verb}`, body),
+  metrics: (store) => api(store, 'GET', '/v1/metrics'),
   createVolume: (store, name, size) => api(store, 'POST', '/v1/volumes/create', { name, size }),
   /** Of a volume or of a branch. */
   createSnapshot(store, reference) {

@@ -1,7 +1,8 @@
 /**
  * Space: taking and giving back the blocks beneath a file. Node has no call for it, so util-linux
  * `fallocate` does it as a child process that is handed the open file; the file is never looked up
- * by its name again. Each run costs milliseconds: worth it for large ranges only.
+ * by its name again. Each run costs milliseconds: worth it for large ranges only. One runs at a time;
+ * neighbouring ranges that wait meanwhile are done by one run.
  */
 import { spawn } from 'node:child_process';
 import process from 'node:process';
@@ -16,11 +17,21 @@ const FLAGS: Readonly<Record<SpaceAction, readonly string[]>> = {
   zero: ['--zero-range', '--keep-size'],
 };
 
+/** A range that waits for its run. */
+interface Waiting {
+  readonly action: SpaceAction;
+  position: number;
+  length: number;
+  readonly done: Promise<boolean>;
+}
+
 /** Carries actions out on one open file, and remembers which the system cannot do. */
 export class SpaceHelper {
   readonly #fd: number;
   readonly #command: string;
   readonly #missing = new Set<SpaceAction>();
+  #waiting: Waiting[] = [];
+  #last: Promise<unknown> = Promise.resolve();
 
   /** `command` is the name of the program; tests name one that is not there. */
   constructor(fd: number, command: string = 'fallocate') {
@@ -40,7 +51,29 @@ export class SpaceHelper {
    * Resolves with true when done, with false when the system or the file system cannot do it.
    * @throws {StorageError} ERR_NO_SPACE when there is none; ERR_IO for all else.
    */
-  async run(action: SpaceAction, position: number, length: number): Promise<boolean> {
+  run(action: SpaceAction, position: number, length: number): Promise<boolean> {
+    if (!this.can(action)) return Promise.resolve(false);
+    const neighbour = this.#waiting.find(
+      (each) =>
+        each.action === action &&
+        (each.position + each.length === position || position + length === each.position),
+    );
+    if (neighbour !== undefined) {
+      neighbour.position = Math.min(neighbour.position, position);
+      neighbour.length += length;
+      return neighbour.done;
+    }
+    const done = this.#last.then(() => {
+      this.#waiting = this.#waiting.filter((each) => each !== waiting);
+      return this.#run(action, waiting.position, waiting.length);
+    });
+    const waiting: Waiting = { action, position, length, done };
+    this.#waiting.push(waiting);
+    this.#last = done.catch(() => undefined); // whose range it is hears of it
+    return done;
+  }
+
+  async #run(action: SpaceAction, position: number, length: number): Promise<boolean> {
     if (!this.can(action)) return false;
     const where = ['--offset', String(position), '--length', String(length)];
     const answer = await this.#spawn([...FLAGS[action], ...where, '/proc/self/fd/3']);

@@ -530,3 +530,22 @@ describe('pace', () => {
     expect(restOf(pace, third.end)).toBe(10);
   });
 });
+
+test.runIf(process.platform === 'linux')(
+  'neighbouring ranges that wait share one run',
+  async () => {
+    const mib = 1 << 20;
+    const file = newPath();
+    const log = `${file}.log`;
+    const helper = `${file}.sh`;
+    const script = `#!/bin/sh\necho "$@" >> ${log}\nexec fallocate "$@"\n`;
+    fs.writeFileSync(helper, script, { mode: 0o755 });
+    fs.writeFileSync(file, Buffer.alloc(16 * mib, 7));
+    await using device = await openWith({ spaceCommand: helper }, file, {});
+    await Promise.all(Array.from({ length: 8 }, (_, n) => device.discard(n * mib, mib)));
+    expect(fs.readFileSync(log, 'utf8').trim().split('\n').length).toBe(1);
+    const seen = new Uint8Array(9 * mib);
+    await device.readInto(seen, 0);
+    expect(seen.findIndex((byte) => byte !== 0)).toBe(8 * mib);
+  },
+);

@@ -11,7 +11,7 @@
  *       as done takes one more commit, after that (RS2).
  *   P4  A discarded block that no snapshot needs reads as zeros afterwards, also where the clone
  *       volume ignored the discard; one that a snapshot needs is saved and zeroed while there is space
- *       to save it, and left as it is when there is none (D9).
+ *       to save it, and left as it is when there is none, or the discard is a large one (D9).
  *
  * The path of a write that may go on directly, and of a read with nothing held, makes no promise and
  * no garbage (benchmarks/: production read and write).
@@ -65,6 +65,12 @@ const SLICE_BLOCKS = 256;
 
 /** The same of a discard: space for so few is found, or given up on, together. */
 const DISCARD_BLOCKS = 32;
+
+/**
+ * Blocks of a discard of which those that a snapshot needs are saved. In a larger one, a whole disk that is
+ * formatted say, they are left as they are: to move all of them would give back nothing.
+ */
+const DISCARD_SAVED_MAX = 8192;
 
 /** See the file header. */
 export class ProductionDevice implements BlockDriver {
@@ -276,11 +282,13 @@ export class ProductionDevice implements BlockDriver {
       const way = this.#wayOf(first + done);
       // Whole volumes are discarded when they are formatted: not block by block.
       let run = this.#isAllDirect ? count - done : 1;
-      const most = way === 'hold' ? DISCARD_BLOCKS : Number.POSITIVE_INFINITY;
+      const isLarge = count > DISCARD_SAVED_MAX;
+      const most = way === 'hold' && !isLarge ? DISCARD_BLOCKS : Number.POSITIVE_INFINITY;
       while (run < Math.min(most, count - done) && this.#wayOf(first + done + run) === way)
         run += 1;
-      if (way === 'hold') await this.#zeroHeld(first + done, run);
-      else await this.#direct(this.#discardClone(first + done, run));
+      if (way === 'hold') {
+        if (!isLarge) await this.#zeroHeld(first + done, run);
+      } else await this.#direct(this.#discardClone(first + done, run));
       done += run;
     }
   }

@@ -76,6 +76,27 @@ describe('discards on production (P4)', () => {
     expect(await read(volume.openSnapshot(first.id), 3)).toBe(1);
   });
 
+  test('in a large one, what a snapshot needs is left as it is, and the rest zeroed', async () => {
+    const blocks = 3 * 8192;
+    const device = createMemoryDevice({ blockSize: BLOCK, size: 4 << 20 });
+    await formatSaveVolume(device, { blockSize: BLOCK });
+    const save = await openSaveVolume(device);
+    const clone = createMemoryDevice({ blockSize: BLOCK, size: blocks * BLOCK });
+    const volume = await createProductionVolume(save, clone);
+    await volume.device.write(filled(1, blocks), 0);
+    const { id } = await volume.createSnapshot();
+    await volume.device.write(filled(2, 8), 100 * BLOCK); // saved: no snapshot needs it any more
+    await volume.device.flush();
+    const before = volume.metrics().copiedOutBlocks;
+    await volume.device.discard(0, blocks * BLOCK);
+    await volume.device.flush();
+    expect(volume.metrics().copiedOutBlocks).toBe(before);
+    expect(await read(volume.device, 103)).toBe(0);
+    expect(await read(volume.device, 99)).toBe(1);
+    expect(await read(volume.openSnapshot(id), 99)).toBe(1);
+    expect(await read(volume.openSnapshot(id), 103)).toBe(1);
+  });
+
   test('with no space to save it, what a snapshot needs is left as it is', async () => {
     const device = createMemoryDevice({ blockSize: BLOCK, size: 256 << 10 });
     await formatSaveVolume(device, { blockSize: BLOCK, journalBytes: 16 << 10 });
