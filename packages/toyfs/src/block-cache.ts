@@ -38,6 +38,9 @@ export class Miss {
   }
 }
 
+/** Blocks that an operation missed and must find when it runs again; none yet. */
+export type Held = Block[] | undefined;
+
 /** Bytes of memory taken at once: little first, so that a small image costs little. */
 const SLAB_MIN = 1 << 16;
 const SLAB_MAX = 1 << 20;
@@ -125,22 +128,31 @@ export class BlockCache {
     if (block.pins === 0) this.#free.push(block);
   }
 
-  /** Reads blocks into memory. Between two operations only (B1). */
-  load(numbers: readonly number[]): Promise<void> | undefined {
+  /** Reads blocks into memory and holds them. Between two operations only (B1). */
+  load(numbers: readonly number[], held: Block[]): Promise<void> | undefined {
     this.trim(numbers.length);
     const waits: Promise<void>[] = [];
+    const hold = (number: number): void => {
+      const block = this.#blocks.get(number);
+      if (block === undefined) return;
+      block.pins++;
+      held.push(block);
+    };
     for (const number of numbers) {
-      if (this.#blocks.has(number)) continue;
-      const running = this.#loading.get(number);
-      if (running !== undefined) {
-        waits.push(running);
-        continue;
-      }
-      const wait = this.#load(number);
-      if (wait !== undefined) waits.push(wait);
+      const isHere = this.#blocks.has(number);
+      const wait = isHere ? undefined : (this.#loading.get(number) ?? this.#load(number));
+      if (wait === undefined) hold(number);
+      else waits.push(wait.then(() => hold(number)));
     }
     if (waits.length === 0) return undefined;
     return Promise.all(waits).then(() => undefined);
+  }
+
+  /** Holds blocks no more. */
+  release(held: Held): void {
+    if (held === undefined) return;
+    for (const block of held) block.pins--;
+    held.length = 0;
   }
 
   /** Makes room for `more` blocks, of those not used lately. Between two operations only (B1). */

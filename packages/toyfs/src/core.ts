@@ -11,11 +11,12 @@
  *   O5  An operation that finds no space while freed blocks wait for a commit, commits and tries again.
  */
 import { type BlockDevice, invariant } from '@palimpsest/block-device';
-import { type Block, type BlockCache, Miss } from './block-cache.js';
+import type { Block, BlockCache, Held } from './block-cache.js';
 import { CommitQueue } from './commit-queue.js';
 import { DirtyData, writeFailure } from './dirty-data.js';
 import { FsError, isFsError } from './errors.js';
 import type { Journal } from './journal.js';
+import { retry } from './retry.js';
 import type { CoreListener, Run, Transaction } from './transaction.js';
 import { emptyTransaction, mergeRuns } from './transaction.js';
 import { UndoLog } from './undo-log.js';
@@ -56,15 +57,7 @@ export class Core {
 
   /** Runs an operation that changes nothing. */
   read<T>(body: () => T): Answer<T> {
-    for (;;) {
-      try {
-        return body();
-      } catch (error) {
-        if (!(error instanceof Miss)) throw error;
-        const wait = this.cache.load(error.blocks);
-        if (wait !== undefined) return wait.then(() => this.read(body));
-      }
-    }
+    return retry(this.cache, body, undefined);
   }
 
   /**
@@ -72,14 +65,15 @@ export class Core {
    * let through a closed gate.
    */
   change<T>(body: () => T, isStep = false): Answer<T> {
-    return this.#change(body, isStep, true);
+    return this.#change(body, isStep, true, undefined);
   }
 
-  #change<T>(body: () => T, isStep: boolean, mayCommit: boolean): Answer<T> {
-    for (;;) {
-      const wait = this.#obstacle(isStep);
-      if (wait !== undefined) return wait.then(() => this.#change(body, isStep, mayCommit));
-      this.cache.trim();
+  #change<T>(body: () => T, isStep: boolean, mayCommit: boolean, held: Held): Answer<T> {
+    const wait = this.#obstacle(isStep);
+    const again = (commits: boolean): Answer<T> => this.#change(body, isStep, commits, held);
+    if (wait !== undefined) return wait.then(() => again(mayCommit));
+    this.cache.trim();
+    const attempt = (): T => {
       this.#begin();
       try {
         const result = body();
@@ -87,15 +81,17 @@ export class Core {
         return result;
       } catch (error) {
         this.#undo();
-        if (error instanceof Miss) {
-          const loading = this.cache.load(error.blocks);
-          if (loading !== undefined) {
-            return loading.then(() => this.#change(body, isStep, mayCommit));
-          }
-        } else if (mayCommit && isFsError(error, 'ENOSPC') && this.#transaction.freed.length > 0) {
-          return this.commit().then(() => this.#change(body, isStep, false)); // O5
-        } else throw error;
+        throw error;
       }
+    };
+    try {
+      return retry(this.cache, attempt, held, (missed) =>
+        this.#change(body, isStep, mayCommit, missed),
+      );
+    } catch (error) {
+      const isFull = mayCommit && isFsError(error, 'ENOSPC');
+      if (!isFull || this.#transaction.freed.length === 0) throw error;
+      return this.commit().then(() => again(false)); // O5
     }
   }
 

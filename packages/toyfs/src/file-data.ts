@@ -42,7 +42,7 @@ export class FileData {
       const end = Math.min(source.length, done + WRITE_STEP - ((offset + done) % this.#size));
       const part = source.subarray(done, end);
       const at = offset + done;
-      const step = core.change(() => this.#writeStep(find(), part, at), done > 0);
+      const step = core.change(() => this.#writeStep(find(), part, at));
       done = end;
       if (step !== undefined) {
         return done === source.length

@@ -79,16 +79,10 @@ export class FileSpace {
     to: number,
     step: (inode: Inode, at: number) => number,
   ): Answer<void> {
-    const { core } = this.#image;
-    const first = core.change(() => step(this.#inodes.file(ino), from));
-    if (first === to) return undefined;
-    return this.#inodes.track(
-      (async () => {
-        for (let at = await first; at < to; ) {
-          const next = at;
-          at = await core.change(() => step(this.#inodes.file(ino), next), true);
-        }
-      })(),
-    );
+    let at = from;
+    return this.#inodes.inSteps(() => {
+      at = step(this.#inodes.file(ino), at);
+      return at >= to;
+    });
   }
 }

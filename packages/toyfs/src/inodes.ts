@@ -97,7 +97,7 @@ export class Inodes {
 
   /** Lets an orphan go, if it is not open: as a part of the operation as far as it can, then in steps. */
   letGo(ino: number): Answer<void> {
-    return this.#inSteps(() => {
+    return this.inSteps(() => {
       const inode = this.#image.record(ino);
       if (inode.links > 0 || this.#open.isOpen(ino) || !this.#open.orphans.includes(ino))
         return true;
@@ -119,7 +119,7 @@ export class Inodes {
   /** Finishes the orphans that a crash left. */
   async finishOrphans(): Promise<void> {
     for (const ino of [...this.#open.orphans]) {
-      await this.#inSteps(() => {
+      await this.inSteps(() => {
         const inode = this.#image.record(ino);
         if (inode.links === 0) return this.shrinkToNothing(inode);
         return this.shorten(inode);
@@ -132,7 +132,7 @@ export class Inodes {
     if (size > this.#data.limit)
       throw new FsError('EFBIG', `a file has ${this.#data.limit} at most`);
     let isFirst = true;
-    return this.#inSteps(() => {
+    return this.inSteps(() => {
       const inode = find();
       if (!isFirst) return this.shorten(inode);
       if (!inode.hasExtents) {
@@ -162,22 +162,33 @@ export class Inodes {
     return true;
   }
 
-  /** Runs a step as an operation again and again until it answers true. */
-  #inSteps(step: () => boolean): Answer<void> {
+  /**
+   * Runs a step as an operation again and again until it answers true. From the moment that one has
+   * left something for the next, a freeze waits for the last; before, this waits for the thaw.
+   */
+  inSteps(step: () => boolean): Answer<void> {
     const { core } = this.#image;
-    const first = core.change(step);
+    let end: (() => void) | undefined;
+    const body = (): boolean => {
+      const isDone = step();
+      // Nothing throws from here on: the operation was good.
+      if (!isDone && end === undefined) {
+        const token = new Promise<void>((resolve) => {
+          end = resolve;
+        });
+        this.steps.add(token);
+        void token.then(() => this.steps.delete(token));
+      }
+      return isDone;
+    };
+    const first = core.change(body);
     if (first === true) return undefined;
-    const work = (async () => {
-      let done = await first;
-      while (!done) done = await core.change(step, true);
+    return (async () => {
+      try {
+        for (let isDone = await first; !isDone; ) isDone = await core.change(body, true);
+      } finally {
+        end?.();
+      }
     })();
-    return this.track(work);
-  }
-
-  /** Lets a freeze wait for work in steps. */
-  track(work: Promise<void>): Promise<void> {
-    const tracked: Promise<void> = work.finally(() => this.steps.delete(tracked));
-    this.steps.add(tracked);
-    return tracked;
   }
 }
