@@ -72,8 +72,11 @@ for (const seed of [1, 2, 3]) {
       }
     };
     const disturbing = disturb();
-    const results = await Promise.all(Array.from({ length: WORKERS }, (_, worker) => work(worker)));
-    isDone = true;
+    const results = await Promise.all(
+      Array.from({ length: WORKERS }, (_, worker) => work(worker)),
+    ).finally(() => {
+      isDone = true;
+    });
     await disturbing;
     for (const [worker, files] of results.entries()) {
       const directory = await fs.lookup(ROOT_INO, Buffer.from(`w${worker}`));
