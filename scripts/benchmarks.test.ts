@@ -277,4 +277,14 @@ describe('the history', () => {
     expect(text).toContain('Commit abc1234.');
     expect(page([run(1.7), run(1.4)])).toBe(text);
   });
+
+  test('a part that the last run left out is shown as of the run that has it', () => {
+    const other = { ...run(1.7), findings: [{ section: 'Three', what: 'size', ours: '7 KiB' }] };
+    const text = page([other, run(1.4)]);
+    expect(text).toContain('| size | 7 KiB |');
+    expect(text).toContain('*Three*: of an earlier run');
+    expect(
+      page([other, { ...run(1.4), machine: { ...run(1.4).machine, cores: 64 } }]),
+    ).not.toContain('7 KiB');
+  });
 });

@@ -2,10 +2,15 @@
 import { budgets, render } from './findings.mjs';
 import { metByRun, ratiosBefore, sameMachine } from './history.mjs';
 
-/** @param {readonly import('./history.mjs').Run[]} runs oldest first; the page shows the last */
+/**
+ * @param {readonly import('./history.mjs').Run[]} runs oldest first; the page shows the last, and
+ *   sections that it did not measure as of the last run on the same machine that did
+ */
 export function page(runs) {
   const run = runs.at(-1);
-  const { machine, settings, findings } = run;
+  const { machine, settings } = run;
+  const earlier = sectionsBefore(runs);
+  const findings = [...run.findings, ...earlier.flatMap((each) => each.findings)];
   const { met, of, missed } = budgets(findings);
   const before = ratiosBefore(runs.slice(0, -1), machine);
   return `# Performance
@@ -27,7 +32,23 @@ Measured ${machine.at.slice(0, 10)} in ${run.tookSeconds} s. Machine: ${machine.
 ${machine.fio}, ${machine.qemu}, ${machine.nbdkit}. Load averages at the end: ${machine.load.join(', ')}.
 ${settings.seconds} s each, images of ${settings.size >> 20} MiB, page cache warm unless said, ${settings.snapshots} snapshots in the
 queue. Commit ${settings.commit}.
+${earlier.map(({ section, commit, at }) => `\n*${section}*: of an earlier run, ${at.slice(0, 10)}, commit ${commit}.`).join('')}
 `;
+}
+
+/** Sections that the last run has nothing of, each as of the last run that has. */
+function sectionsBefore(runs) {
+  const last = runs.at(-1);
+  const comparable = runs.filter(({ machine }) => sameMachine(machine, last.machine));
+  const sections = new Set(
+    comparable.flatMap(({ findings }) => findings.map((each) => each.section)),
+  );
+  for (const { section } of last.findings) sections.delete(section);
+  return [...sections].map((section) => {
+    const of = (run) => run.findings.filter((each) => each.section === section);
+    const run = comparable.findLast((each) => of(each).length > 0);
+    return { section, findings: of(run), commit: run.settings.commit, at: run.machine.at };
+  });
 }
 
 /** Which budgets were not met in every run; nothing when there was one run. */

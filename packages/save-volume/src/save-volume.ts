@@ -64,7 +64,7 @@ export interface Shrinkage {
 export interface SaveVolumeOptions {
   /** Bytes of block map pages in memory. @default 64 MiB, a map of some 2 million blocks */
   readonly cacheBytes?: number;
-  /** Bytes held for commits at which writers must wait, shared out (C11). @default 64 MiB */
+  /** Bytes held for commits at which writers must wait, shared out (C11). @default 96 MiB */
   readonly dirtyBytes?: number;
   /** Bytes held by one at which its commit starts by itself. @default a sixteenth of `dirtyBytes` */
   readonly commitBytes?: number;
@@ -108,7 +108,7 @@ export interface SaveVolumeOptions {
 
 const DEFAULTS = {
   cacheBytes: 64 << 20,
-  dirtyBytes: 64 << 20,
+  dirtyBytes: 96 << 20,
   growBytes: 64 << 20,
   discardBytes: 1 << 20,
   trimBytes: 16 << 20,
