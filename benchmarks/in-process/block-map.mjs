@@ -6,7 +6,7 @@ import { measure } from 'mitata';
 import { createMemoryDevice } from '../../packages/block-device/dist/index.js';
 import { formatSaveVolume, MISS, openSaveVolume } from '../../packages/save-volume/dist/index.js';
 import { curveOf, spread } from '../lib/findings.mjs';
-import { generator, inTurns, timed } from './measure.mjs';
+import { generator, timed } from './measure.mjs';
 
 const SECTION = 'Block map';
 const SPACE = 7;
@@ -23,18 +23,66 @@ const INSERTS = 131_072;
 const BATCH = 64;
 
 /** @type {readonly import('./rows.mjs').Row[]} */
-export const BLOCK_MAP = [
-  { finds: [LOOK_UP], run: lookUps },
-  { finds: [MISSING], run: missing },
-  { finds: [INSERT, CHECKPOINT], run: inserts },
-];
+export const BLOCK_MAP = [{ finds: [LOOK_UP, MISSING, INSERT, CHECKPOINT], run: blockMap }];
 
-const sizesOf = (quick) => [1e4, 1e6, ...(quick ? [] : [1e7])];
+/** Each map is built once: ten million entries take half a minute. */
+async function blockMap({ quick, say }) {
+  const found = [];
+  for (const entries of [1e4, 1e6, ...(quick ? [] : [1e7])]) {
+    const { device, save } = await makeMap(entries);
+    const point = { entries, ...(await lookUps(save.map, entries, quick)) };
+    await save.close();
+    const again = await openSaveVolume(device); // with the memory that it has by default
+    Object.assign(point, await missing(again.map, entries), await inserts(again, entries, quick));
+    say(
+      Object.entries(point)
+        .map(([name, value]) => `${name} ${value.toFixed(2)}`)
+        .join(', '),
+    );
+    found.push(point);
+  }
+  const points = (name) => found.map((point) => ({ at: point.entries, value: point[name] }));
+  const told = (text) =>
+    found.map((point) => `${text(point)} at ${point.entries.toLocaleString('en')}`).join(', ');
+  const shared = { section: SECTION, axis: 'entries' };
+  return [
+    curveOf({
+      ...shared,
+      what: LOOK_UP,
+      unit: '× a binary search in one sorted array',
+      points: points('ratio'),
+      worst: 'logarithmic',
+      note:
+        `ns: ${told(({ p50, p99 }) => `${p50.toFixed(0)} (p99 ${p99.toFixed(0)})`)}. A search in one ` +
+        "sorted array takes as many steps and meets the processor's caches in the same way, so what " +
+        "grows besides is the map's",
+    }),
+    curveOf({
+      ...shared,
+      what: MISSING,
+      unit: 'ns',
+      points: points('missingNs'),
+      note:
+        'anywhere, with the default cache of 64 MiB, which holds a map of some 2 million entries. Pages read for each look-up: ' +
+        `${told(({ pagesRead }) => pagesRead.toFixed(2))}; inner pages stay in memory, so it is one at most`,
+    }),
+    curveOf({ ...shared, what: INSERT, unit: 'µs', points: points('insertUs'), worst: 'flat' }),
+    curveOf({
+      ...shared,
+      what: CHECKPOINT,
+      unit: 'µs',
+      points: points('wholeUs'),
+      note:
+        `anywhere, as many between two checkpoints as a journal takes. Pages of both trees written for ` +
+        `each: ${told(({ pagesWritten }) => pagesWritten.toFixed(2))}; a leaf of each tree is the most that there can be`,
+    }),
+  ];
+}
 
-async function makeMap(entries, cacheBytes) {
+async function makeMap(entries) {
   const device = createMemoryDevice({ size: 2 ** 33 });
   await formatSaveVolume(device);
-  const save = await openSaveVolume(device, cacheBytes === undefined ? {} : { cacheBytes });
+  const save = await openSaveVolume(device, { cacheBytes: 2 ** 31 });
   const step = save.operationsMax;
   for (let from = 0; from < entries; from += step) {
     await save.transact((batch) => {
@@ -43,121 +91,61 @@ async function makeMap(entries, cacheBytes) {
     });
   }
   await save.checkpoint();
-  return save;
+  return { device, save };
 }
 
-async function lookUps({ quick, say }) {
-  const points = [];
-  let note = '';
-  for (const entries of sizesOf(quick)) {
-    const save = await makeMap(entries, 2 ** 31);
-    const plain = new Float64Array(entries).map((_, index) => index * STRIDE);
-    const random = generator(1);
-    const lookUp = () => save.map.lookUp(SPACE, Math.floor(random() * entries) * STRIDE, VERSION);
-    const search = () => lowerBound(plain, Math.floor(random() * entries) * STRIDE);
-    const ratios = [];
-    const ours = [];
-    for (let round = 0; round < (quick ? 3 : 5); round += 1) {
-      ours.push(await measure(lookUp, { min_cpu_time: 5e7 }));
-      ratios.push(ours.at(-1).p50 / (await measure(search, { min_cpu_time: 5e7 })).p50);
+async function lookUps(map, entries, quick) {
+  const plain = new Float64Array(entries).map((_, index) => index * STRIDE);
+  const random = generator(1);
+  const lookUp = () => map.lookUp(SPACE, Math.floor(random() * entries) * STRIDE, VERSION);
+  const search = () => lowerBound(plain, Math.floor(random() * entries) * STRIDE);
+  const rounds = [];
+  for (let round = 0; round < (quick ? 3 : 5); round += 1) {
+    const { p50, p99 } = await measure(lookUp, { min_cpu_time: 5e7 });
+    rounds.push({ p50, p99, ratio: p50 / (await measure(search, { min_cpu_time: 5e7 })).p50 });
+  }
+  const median = (name) => spread(rounds.map((each) => each[name])).median;
+  return { p50: median('p50'), p99: median('p99'), ratio: median('ratio') };
+}
+
+async function missing(map, entries) {
+  const random = generator(2);
+  const calls = 20_000;
+  let pages = 0;
+  const look = async () => {
+    for (let count = 0; count < calls; count += 1) {
+      const block = Math.floor(random() * entries) * STRIDE;
+      while (map.lookUp(SPACE, block, VERSION) === MISS) {
+        pages += 1;
+        await map.fetch();
+      }
     }
-    const told = (name) => spread(ours.map((each) => each[name])).median.toFixed(0);
-    say(`${entries} entries: ${told('p50')} ns, p99 ${told('p99')} ns`);
-    note += `${note && '; '}${told('p50')} ns (p99 ${told('p99')}) at ${entries.toLocaleString('en')}`;
-    points.push({ at: entries, value: spread(ratios).median });
-  }
-  return [
-    curveOf({
-      section: SECTION,
-      what: LOOK_UP,
-      axis: 'entries',
-      unit: '× a binary search in one sorted array',
-      points,
-      worst: 'logarithmic',
-      note:
-        `${note}. A search in one sorted array of as many numbers takes as many steps and meets the ` +
-        "processor's caches in the same way, so what grows besides is the map's.",
-    }),
-  ];
+  };
+  await look(); // fills the cache
+  pages = 0;
+  const us = await timed(look);
+  return { missingNs: (us / calls) * 1000, pagesRead: pages / calls };
 }
 
-/** Random look-ups with the cache that a store has by default. */
-async function missing({ quick, say }) {
-  const maps = new Map();
-  for (const entries of sizesOf(quick)) maps.set(entries, await makeMap(entries));
-  let misses = 0;
-  const found = await inTurns([...maps.keys()], 3, async (entries) => {
-    const { map } = maps.get(entries);
-    const random = generator(2);
-    misses = 0;
-    const us = await timed(async () => {
-      for (let count = 0; count < 20_000; count += 1) {
-        const block = Math.floor(random() * entries) * STRIDE;
-        while (map.lookUp(SPACE, block, VERSION) === MISS) {
-          misses += 1;
-          await map.fetch();
+async function inserts(save, entries, quick) {
+  const random = generator(3);
+  const count = quick ? INSERTS / 4 : INSERTS;
+  const before = save.metrics().mapBytes;
+  const inserting = await timed(async () => {
+    for (let from = 0; from < count; from += BATCH) {
+      await save.transact((batch) => {
+        for (let index = 0; index < BATCH; index += 1) {
+          batch.putZero(SPACE, Math.floor(random() * entries * STRIDE), VERSION);
         }
-      }
-    });
-    return { ns: us / 20, misses: misses / 20_000 };
+      });
+    }
   });
-  const sizes = [...maps.keys()];
-  say(sizes.map((size, n) => `${size}: ${found[n].misses.median} pages read`).join(', '));
-  return [
-    curveOf({
-      section: SECTION,
-      what: MISSING,
-      axis: 'entries',
-      unit: 'ns',
-      points: sizes.map((at, index) => ({ at, value: found[index].ns.median })),
-      note: `random look-ups with the default cache of 64 MiB, which holds a map of some 2 million entries. Pages read for each look-up: ${sizes.map((size, n) => `${found[n].misses.median.toFixed(2)} at ${size.toLocaleString('en')}`).join(', ')}: inner pages stay in memory, so it is one at most.`,
-    }),
-  ];
-}
-
-async function inserts({ quick, say }) {
-  const durable = [];
-  const whole = [];
-  let pages = '';
-  for (const entries of sizesOf(quick)) {
-    const save = await makeMap(entries);
-    const random = generator(3);
-    const step = quick ? INSERTS / 4 : INSERTS;
-    const before = save.metrics().mapBytes;
-    const inserting = await timed(async () => {
-      for (let from = 0; from < step; from += BATCH) {
-        await save.transact((batch) => {
-          for (let index = 0; index < BATCH; index += 1) {
-            batch.putZero(SPACE, Math.floor(random() * entries * STRIDE), VERSION);
-          }
-        });
-      }
-    });
-    const merging = await timed(() => save.checkpoint());
-    const written = (save.metrics().mapBytes - before) / step;
-    say(`${entries} entries: ${inserting / step} µs, checkpoint ${merging / 1000} ms`);
-    durable.push({ at: entries, value: inserting / step });
-    whole.push({ at: entries, value: (inserting + merging) / step });
-    pages += `${pages && ', '}${written.toFixed(0)} at ${entries.toLocaleString('en')}`;
-  }
-  return [
-    curveOf({
-      section: SECTION,
-      what: INSERT,
-      axis: 'entries',
-      unit: 'µs',
-      points: durable,
-      worst: 'flat',
-    }),
-    curveOf({
-      section: SECTION,
-      what: CHECKPOINT,
-      axis: 'entries',
-      unit: 'µs',
-      points: whole,
-      note: pages,
-    }),
-  ];
+  const merging = await timed(() => save.checkpoint());
+  return {
+    insertUs: inserting / count,
+    wholeUs: (inserting + merging) / count,
+    pagesWritten: (save.metrics().mapBytes - before) / save.blockSize / count,
+  };
 }
 
 function lowerBound(sorted, value) {
