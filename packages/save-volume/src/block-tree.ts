@@ -264,6 +264,7 @@ class Rewriting {
   readonly #pages: PageCache;
   readonly #supply: PageSupply;
   readonly #updates: Updates;
+  readonly #contents: EntryList[] = [];
   #pageCount = 0;
   #entryCount = 0;
 
@@ -284,15 +285,11 @@ class Rewriting {
   async run(root: TreeRoot): Promise<TreeRoot> {
     this.#pageCount = root.pages;
     this.#entryCount = root.entries;
-    let content: EntryList;
-    let level = 0;
     const end = this.#updates.entries.count;
-    if (root.levels === 0) {
-      content = this.#merge(new EntryList(this.#shape.stride), 0, end);
-    } else {
-      level = root.levels - 1;
-      content = await this.#rewrite(await this.#take(level, root), 0, end);
-    }
+    let level = Math.max(0, root.levels - 1);
+    let content = this.#contentOf(level);
+    if (root.levels === 0) this.#merge(undefined, 0, end, content);
+    else await this.#rewrite(await this.#take(level, root), 0, end, content);
     // An inner root with a single child is no use: the child is the root then.
     while (content.count > 1 || (content.count === 1 && level === 0)) {
       const parents = new EntryList(CHILD.size);
@@ -311,43 +308,46 @@ class Rewriting {
     };
   }
 
-  /** The content of `page` with updates `from`..`to` applied; the page itself is given up. */
-  async #rewrite(page: Page, from: number, to: number): Promise<EntryList> {
-    if (page.level === 0) return this.#merge(contentOf(page, this.#shape.stride), from, to);
-    const children = new EntryList(CHILD.size, page.count + 1);
+  /** Adds the content of `page` with updates `from`..`to` applied to `out`; the page itself is given up. */
+  async #rewrite(page: Page, from: number, to: number, out: EntryList): Promise<void> {
+    if (page.level === 0) {
+      this.#merge(page, from, to, out);
+      return;
+    }
     const level = page.level - 1;
+    const start = out.count;
     // Changed siblings in a row are merged and split anew together, so that pages do not wither.
-    let run: { key: Uint8Array; content: EntryList } | undefined;
+    const content = this.#contentOf(level);
+    let key: Uint8Array | undefined;
     let next = from;
     for (let index = 0; index < page.count; index += 1) {
       const first = next;
       next = index + 1 < page.count ? this.#firstUpdateAtOrAfter(page, index + 1, first, to) : to;
       const changed = next > first;
-      if (changed || (run !== undefined && this.#isSmall(run.content, level))) {
+      if (changed || (key !== undefined && this.#isSmall(content, level))) {
         const child = await this.#take(level, childRef(page, index));
-        const content = changed
-          ? await this.#rewrite(child, first, next)
-          : contentOf(child, this.#strideOf(level));
-        if (run === undefined) run = { key: keyBytes(page, index), content };
-        else run.content.append(content.bytes, 0, content.count);
+        if (key === undefined) content.count = 0;
+        key ??= keyBytes(page, index);
+        if (changed) await this.#rewrite(child, first, next, content);
+        else content.append(child.bytes, PAGE_HEADER.size, child.count);
       } else {
-        if (run !== undefined) await this.#emit(run.content, level, run.key, children);
-        run = undefined;
-        children.append(page.bytes, PAGE_HEADER.size + index * CHILD.size);
+        if (key !== undefined) await this.#emit(content, level, key, out);
+        key = undefined;
+        out.append(page.bytes, PAGE_HEADER.size + index * CHILD.size);
       }
     }
-    if (run !== undefined) await this.#finishRun(run, level, children);
-    return children;
+    if (key !== undefined) await this.#finishRun({ key, content }, level, out, start);
   }
 
-  /** Emits the last run of a page; a small one is joined with the sibling before it. */
+  /** Emits the last run of a page; a small one is joined with the sibling before it in that page. */
   async #finishRun(
     run: { key: Uint8Array; content: EntryList },
     level: number,
     children: EntryList,
+    start: number,
   ): Promise<void> {
     let { key, content } = run;
-    if (children.count > 0 && content.count > 0 && this.#isSmall(content, level)) {
+    if (children.count > start && content.count > 0 && this.#isSmall(content, level)) {
       children.count -= 1;
       const at = children.count * CHILD.size;
       key = children.bytes.slice(at, at + KEY.size);
@@ -355,7 +355,8 @@ class Rewriting {
         address: getU48(children.view, at + CHILD.at.address),
         checksum: children.view.getUint32(at + CHILD.at.checksum, true),
       });
-      const joined = contentOf(sibling, this.#strideOf(level));
+      const joined = new EntryList(this.#strideOf(level), sibling.count + content.count);
+      joined.append(sibling.bytes, PAGE_HEADER.size, sibling.count);
       joined.append(content.bytes, 0, content.count);
       content = joined;
     }
@@ -404,29 +405,39 @@ class Rewriting {
     }
   }
 
-  /** Old entries and updates in one key order; an update replaces or removes its key. */
-  #merge(old: EntryList, from: number, to: number): EntryList {
+  /** Adds a leaf's entries and updates to `out` in one key order; an update replaces or removes its key. */
+  #merge(page: Page | undefined, from: number, to: number, out: EntryList): void {
     const { entries, removed } = this.#updates;
     const { stride } = this.#shape;
-    const merged = new EntryList(stride, old.count + to - from);
+    const { bytes, view } = page ?? entries; // without a page, none of either is looked at
+    const end = page?.count ?? 0;
+    const placeOf = (index: number): number => PAGE_HEADER.size + index * stride;
     let index = 0;
     for (let update = from; update < to; update += 1) {
       const [space, second, third] = readKey(entries.view, update * stride);
       const start = index;
       let order = -1;
-      while (index < old.count) {
-        order = compareKey(old.view, index * stride, space, second, third);
+      while (index < end) {
+        order = compareKey(view, placeOf(index), space, second, third);
         if (order >= 0) break;
         index += 1;
       }
-      merged.append(old.bytes, start * stride, index - start);
-      const replaces = index < old.count && order === 0;
+      out.append(bytes, placeOf(start), index - start);
+      const replaces = index < end && order === 0;
       if (replaces) index += 1;
-      if (removed[update] === 0) merged.append(entries.bytes, update * stride);
+      if (removed[update] === 0) out.append(entries.bytes, update * stride);
       this.#entryCount += (removed[update] === 0 ? 1 : 0) - (replaces ? 1 : 0);
     }
-    merged.append(old.bytes, index * stride, old.count - index);
-    return merged;
+    out.append(bytes, placeOf(index), end - index);
+  }
+
+  /** Memory for what becomes of the pages of a level: one run of siblings at a time. */
+  #contentOf(level: number): EntryList {
+    const known = this.#contents[level];
+    if (known !== undefined) return known;
+    const content = new EntryList(this.#strideOf(level), 2 * this.#capacityOf(level));
+    this.#contents[level] = content;
+    return content;
   }
 
   /** Loads a page that is about to be replaced. */
@@ -511,12 +522,6 @@ function childRef(page: Page, index: number): PageRef {
     address: getU48(page.view, at + CHILD.at.address),
     checksum: page.view.getUint32(at + CHILD.at.checksum, true),
   };
-}
-
-function contentOf(page: Page, stride: number): EntryList {
-  const content = new EntryList(stride, page.count + 1);
-  content.append(page.bytes, PAGE_HEADER.size, page.count);
-  return content;
 }
 
 /** Entries in leaves that records `start` to `end` of a page's content stand for (T4). */

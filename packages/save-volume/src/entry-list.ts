@@ -26,6 +26,7 @@ export class EntryList {
 
   /** Copies `count` records from `source` at byte `at`. */
   append(source: Uint8Array, at: number, count = 1): void {
+    if (count === 0) return;
     this.#ensure(count);
     const length = count * this.stride;
     this.bytes.set(source.subarray(at, at + length), this.count * this.stride);
