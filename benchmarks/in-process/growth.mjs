@@ -10,7 +10,7 @@ import {
   refreshBranch,
 } from '../../packages/rw-snapshot/dist/index.js';
 import { budgetOf, curveOf, spread } from '../lib/findings.mjs';
-import { generator, inTurns, latencies, percentile, SIZES, timed } from './measure.mjs';
+import { generator, IN_GIB, inTurns, latencies, percentile, SIZES, timed } from './measure.mjs';
 import { BLOCK, beneath, makeStore } from './stores.mjs';
 
 const SECTION = 'How cost grows, in memory';
@@ -58,7 +58,7 @@ const typical = async (calls, work) => percentile(await latencies(calls, work), 
 /** One curve for each name in what was found, by the order of `axis`. */
 function curves(names, axis, ats, found, say, note) {
   return names.map((what) => {
-    const points = ats.map((at, n) => ({ at, value: found[n][what].median }));
+    const points = ats.map((at, n) => ({ at, value: found[n][what].min }));
     say(`${what}: ${points.map(({ at, value }) => `${at}: ${value.toFixed(1)}`).join(', ')} µs`);
     const told = note === undefined ? {} : { note };
     return curveOf({
@@ -169,19 +169,18 @@ async function byBranchSnapshots({ quick, say }) {
 }
 
 async function bySize({ quick, say }) {
-  const sizes = Object.keys(SIZES);
   const stores = new Map();
   const random = generator(6);
   const target = new Uint8Array(BLOCK).fill(4);
-  for (const size of sizes) {
-    const { volume } = await makeStore({ size: SIZES[size] });
+  for (const size of SIZES) {
+    const { volume } = await makeStore({ size });
     const { id } = await volume.createSnapshot();
-    const blocks = Array.from({ length: 4096 }, () => Math.floor((random() * SIZES[size]) / BLOCK));
+    const blocks = Array.from({ length: 4096 }, () => Math.floor((random() * size) / BLOCK));
     for (const block of blocks) await volume.device.write(target, block * BLOCK);
     await volume.device.flush();
     stores.set(size, { volume, blocks, snapshot: volume.openSnapshot(id) });
   }
-  const found = await inTurns(sizes, quick ? 3 : 7, async (size) => {
+  const found = await inTurns(SIZES, quick ? 3 : 7, async (size) => {
     const { volume, blocks, snapshot } = stores.get(size);
     const read = await mean(quick ? 10_000 : 40_000, (index) =>
       snapshot.readInto(target, blocks[index % 4096] * BLOCK),
@@ -197,7 +196,7 @@ async function bySize({ quick, say }) {
   });
   const note =
     'blocks all over the volume: each first write to another 128 MiB of it looks up what is saved there';
-  return curves([READ, FIRST_WRITE], 'volume', sizes, found, say, note);
+  return curves([READ, FIRST_WRITE], IN_GIB.axis, SIZES.map(IN_GIB.at), found, say, note);
 }
 
 async function byShareSaved({ quick, say }) {

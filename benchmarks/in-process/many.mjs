@@ -155,7 +155,7 @@ async function byName({ quick, say }) {
     await remove();
   }
   return [CREATE, SNAPSHOT, REFRESH, OPEN].map((what) => {
-    const points = counts.map((at, n) => ({ at, value: found[n][what].median }));
+    const points = counts.map((at, n) => ({ at, value: found[n][what].min }));
     say(`${what}: ${points.map(({ at, value }) => `${at}: ${value.toFixed(0)}`).join(', ')} µs`);
     return curveOf({
       section: SECTION,

@@ -1,7 +1,7 @@
 /**
  * Timing inside one process. What else the machine does only adds to a time, and adds to all points
- * of a curve alike when they take turns: so every round measures every point once, and a point's
- * value is the median of its rounds.
+ * of a curve alike when they take turns: so every round measures every point once, and a curve's point
+ * is the least of its rounds.
  */
 import { spread } from '../lib/findings.mjs';
 
@@ -60,5 +60,7 @@ export function generator(seed) {
   };
 }
 
-/** `10 thousand`, as an axis says it. */
-export const SIZES = { '64 MiB': 2 ** 26, '1 GiB': 2 ** 30, '1 TiB': 2 ** 40, '16 TiB': 2 ** 44 };
+/** Bytes of the volumes that a curve against size has, and what its axis says of them. */
+export const SIZES = [2 ** 26, 2 ** 30, 2 ** 40, 2 ** 44];
+export const LARGEST = 2 ** 44;
+export const IN_GIB = { axis: 'volume, GiB', at: (bytes) => bytes / 2 ** 30 };
