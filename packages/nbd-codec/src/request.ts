@@ -114,7 +114,7 @@ export class RequestDecoder {
   #pieceLength(): number {
     const { offset, length } = this.#header;
     if (length <= this.#piece) return length;
-    const toBorder = this.#piece - ((offset + length - this.#payloadLeft) % this.#piece);
+    const toBorder = this.#piece - ((offset + (length - this.#payloadLeft)) % this.#piece);
     return Math.min(toBorder, this.#payloadLeft);
   }
 
