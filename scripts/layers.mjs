@@ -39,11 +39,21 @@ export const LAYERS = {
   'ro-snapshot': { layer: 4, columns: ['storage'] },
   'rw-snapshot': { layer: 5, columns: ['storage'] },
   control: { layer: 6, columns: ['storage'] },
-  // The clock, the timers and a new image's uuid are options with a default.
+  // The clock, the timers and a new image's uuid are options with a default. Its API has the shapes of
+  // Node's: handles that emit, streams, lines, paths and URLs.
   toyfs: {
     layer: 2,
     columns: ['files', 'access'],
-    allows: ['Date.now', 'setTimeout', 'Math.random'],
+    allows: [
+      'Date.now',
+      'setTimeout',
+      'Math.random',
+      'node:events',
+      'node:path',
+      'node:readline',
+      'node:stream',
+      'node:url',
+    ],
   },
   'nbd-codec': { layer: 1, columns: ['access', 'devices'] },
   // Time-outs are part of the protocol's manners: the timers are an option with a default.

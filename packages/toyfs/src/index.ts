@@ -14,6 +14,14 @@ export type { FormatOptions } from './format-plan.js';
 export type { OpenOptions } from './open.js';
 export { openFileSystem } from './open.js';
 export type { OpenReport, Timer } from './parts.js';
+export type { NodeFsOptions } from './promises/caller.js';
+export { Dir } from './promises/dir.js';
+export { Dirent } from './promises/dirent.js';
+export { FileHandle } from './promises/file-handle.js';
+export { type FsPromises, fsPromises } from './promises/fs-promises.js';
+export type { NodeSystemError } from './promises/node-errors.js';
+export { type NodeFs, nodeFs } from './promises/node-fs.js';
+export { BigIntStats, StatFs, Stats } from './promises/stats.js';
 export type { UsedRange } from './used-blocks.js';
 export type {
   Answer,

@@ -1,0 +1,313 @@
+/**
+ * FileHandle: an open file as `fs.promises.open` gives it.
+ *
+ *   F1  What was called before `close` ends before the file is let go; what is called once it is gone
+ *       rejects.
+ */
+import { Buffer } from 'node:buffer';
+import { EventEmitter } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import type { Answer } from '../vfs.js';
+import type { Caller } from './caller.js';
+import { type IoPlace, type IoPlaceOptions, readPlace, writePlace } from './io-place.js';
+import { asSystemError, closedHandle, codedError, invalidValue } from './node-errors.js';
+import type { OpenFile } from './open-file.js';
+import { type CommonOptions, optionsOf } from './options.js';
+import { ReadStream, type ReadStreamOptions } from './read-stream.js';
+import { type BigIntOption, type BigIntStats, type Stats, statsOf } from './stats.js';
+import type { SystemCalls } from './system-calls.js';
+import { bufferArray, fileMode, integer, ownerId, timestamp } from './validate.js';
+import { webStream } from './web-stream.js';
+import { checkedData, type FileData, notData, readAll, viewed, writeAll } from './whole-file.js';
+import { WriteStream, type WriteStreamOptions } from './write-stream.js';
+
+/** What a read of buffers answers. */
+export interface ReadResult<B> {
+  readonly bytesRead: number;
+  readonly buffer: B;
+}
+
+/** What a write of buffers answers. */
+export interface WriteResult<B> {
+  readonly bytesWritten: number;
+  readonly buffer: B;
+}
+
+/** See the head of the file. */
+export class FileHandle extends EventEmitter {
+  readonly #caller: Caller;
+  readonly #calls: SystemCalls;
+  readonly #file: OpenFile;
+  readonly #closed: Promise<void>;
+  #fd: number;
+  #uses = 1;
+  #settle: (answer: Answer<void>) => void = () => undefined;
+  #isClosing = false;
+  #isLocked = false;
+
+  constructor(caller: Caller, calls: SystemCalls, file: OpenFile) {
+    super();
+    this.#caller = caller;
+    this.#calls = calls;
+    this.#file = file;
+    this.#fd = caller.descriptors.add(this);
+    this.#closed = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** The number of the open file; -1 when it is closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Nothing asynchronous is behind a file here. */
+  getAsyncId(): number {
+    return -1;
+  }
+
+  read<B extends ArrayBufferView = Buffer>(
+    buffer?: B | (IoPlaceOptions & { buffer?: B }) | null,
+    offset?: number | IoPlaceOptions | null,
+    length?: number | null,
+    position?: number | bigint | null,
+  ): Promise<ReadResult<B>> {
+    return this.#use('read', async () => {
+      const place = readPlace(buffer, offset, length, position);
+      if (place.length === 0) return { bytesRead: 0, buffer: place.buffer as B };
+      if (place.buffer.byteLength === 0) {
+        throw invalidValue('buffer', place.buffer, 'is empty and cannot be written');
+      }
+      const bytesRead = await this.#file.read(part(place), place.position);
+      return { bytesRead, buffer: place.buffer as B };
+    });
+  }
+
+  write<B extends ArrayBufferView | string>(
+    buffer: B,
+    offsetOrPosition?: number | IoPlaceOptions | null,
+    lengthOrEncoding?: number | string | null,
+    position?: number | bigint | null,
+  ): Promise<WriteResult<B>> {
+    return this.#use('write', async () => {
+      if (typeof buffer !== 'string' && !ArrayBuffer.isView(buffer)) {
+        throw notData('buffer', buffer);
+      }
+      const place = writePlace(buffer, offsetOrPosition, lengthOrEncoding, position);
+      if (place.length > 0) await this.#file.write(part(place), place.position);
+      return { bytesWritten: place.length, buffer };
+    });
+  }
+
+  readv<B extends ArrayBufferView>(
+    buffers: readonly B[],
+    position?: number | null,
+  ): Promise<{ bytesRead: number; buffers: readonly B[] }> {
+    return this.#use('readv', async () => {
+      bufferArray(buffers);
+      let bytesRead = 0;
+      for (const buffer of buffers) {
+        const at = typeof position === 'number' ? position + bytesRead : undefined;
+        const count = await this.#file.read(viewed(buffer), at);
+        bytesRead += count;
+        if (count < buffer.byteLength) break;
+      }
+      return { bytesRead, buffers };
+    });
+  }
+
+  /** Writes the buffers one after the other as one piece. */
+  writev<B extends ArrayBufferView>(
+    buffers: readonly B[],
+    position?: number | null,
+  ): Promise<{ bytesWritten: number; buffers: readonly B[] }> {
+    return this.#use('writev', async () => {
+      bufferArray(buffers);
+      const all = Buffer.concat(buffers.map(viewed));
+      if (all.length > 0) {
+        await this.#file.write(all, typeof position === 'number' ? position : undefined);
+      }
+      return { bytesWritten: all.length, buffers };
+    });
+  }
+
+  readFile(options?: CommonOptions & { encoding?: null }): Promise<Buffer>;
+  readFile(
+    options: BufferEncoding | (CommonOptions & { encoding: BufferEncoding }),
+  ): Promise<string>;
+  readFile(options?: unknown): Promise<string | Buffer>;
+  readFile(options?: unknown): Promise<string | Buffer> {
+    return this.#use('readFile', async () => {
+      const { encoding, signal } = optionsOf<CommonOptions>(options, {});
+      return await renamed('read', readAll(this.#file, encoding, signal));
+    });
+  }
+
+  writeFile(data: FileData, options?: unknown): Promise<void> {
+    return this.#use('writeFile', async () => {
+      const { encoding, signal } = optionsOf<CommonOptions>(options, { encoding: 'utf8' });
+      await renamed('write', writeAll(this.#file, checkedData(data), encoding, signal));
+    });
+  }
+
+  appendFile(data: FileData, options?: unknown): Promise<void> {
+    return this.writeFile(data, options);
+  }
+
+  stat(options?: BigIntOption & { bigint?: false }): Promise<Stats>;
+  stat(options: { bigint: true }): Promise<BigIntStats>;
+  stat(options?: BigIntOption): Promise<Stats | BigIntStats>;
+  stat(options?: BigIntOption): Promise<Stats | BigIntStats> {
+    return this.#use('fstat', async () =>
+      statsOf(await this.#file.stat(), this.#caller.dev, options),
+    );
+  }
+
+  truncate(length = 0): Promise<void> {
+    return this.#use('ftruncate', async () => {
+      await this.#file.truncate(Math.max(0, integer(length, 'len')));
+    });
+  }
+
+  sync(): Promise<void> {
+    return this.#use('fsync', () => this.#caller.vfs.fsync(this.#file.ino));
+  }
+
+  datasync(): Promise<void> {
+    return this.#use('fdatasync', () => this.#caller.vfs.fsync(this.#file.ino, { dataOnly: true }));
+  }
+
+  chmod(mode: number | string): Promise<void> {
+    return this.#use('fchmod', async () => {
+      const bits = fileMode(mode, 'mode');
+      const { ino } = this.#file;
+      const changes = this.#calls.modeChange(await this.#file.stat(), bits);
+      await this.#caller.vfs.setattr(ino, changes);
+    });
+  }
+
+  chown(uid: number, gid: number): Promise<void> {
+    return this.#use('fchown', async () => {
+      const [user, group] = [ownerId(uid, 'uid'), ownerId(gid, 'gid')];
+      const changes = this.#calls.ownerChange(await this.#file.stat(), user, group);
+      await this.#caller.vfs.setattr(this.#file.ino, changes);
+    });
+  }
+
+  utimes(atime: number | string | Date, mtime: number | string | Date): Promise<void> {
+    return this.#use('futime', async () => {
+      const { now, vfs } = this.#caller;
+      const times = [timestamp(atime, now, 'atime'), timestamp(mtime, now, 'mtime')] as const;
+      await vfs.setattr(this.#file.ino, this.#calls.timeChange(await this.#file.stat(), ...times));
+    });
+  }
+
+  /** Sets space aside; reads as zeros where there was nothing. @throws ENOSPC, EFBIG, ENOTSUP */
+  fallocate(offset: number, length: number, options?: { keepSize?: boolean }): Promise<void> {
+    return this.#use('fallocate', async () => {
+      await this.#caller.vfs.fallocate(this.#file.ino, offset, length, options);
+    });
+  }
+
+  /** Makes a range read as zeros and gives its whole blocks back. */
+  punchHole(offset: number, length: number): Promise<void> {
+    return this.#use('fallocate', async () => {
+      await this.#caller.vfs.punchHole(this.#file.ino, offset, length);
+    });
+  }
+
+  /** The first offset from `offset` on that is data. @throws ENXIO when no data follows */
+  seekData(offset: number): Promise<number> {
+    return this.#use('lseek', async () => this.#caller.vfs.seek(this.#file.ino, offset, 'data'));
+  }
+
+  /** The first offset from `offset` on that is a hole; the end counts as one. @throws ENXIO past it */
+  seekHole(offset: number): Promise<number> {
+    return this.#use('lseek', async () => this.#caller.vfs.seek(this.#file.ino, offset, 'hole'));
+  }
+
+  createReadStream(options?: ReadStreamOptions): ReadStream {
+    return new ReadStream(this, undefined, options);
+  }
+
+  createWriteStream(options?: WriteStreamOptions): WriteStream {
+    return new WriteStream(this, undefined, options);
+  }
+
+  /** The lines of the file, whatever ends them. */
+  readLines(options?: ReadStreamOptions): Interface {
+    return createInterface({
+      input: this.createReadStream(options),
+      crlfDelay: Number.POSITIVE_INFINITY,
+    });
+  }
+
+  /** The rest of the file as a web stream; one at a time. */
+  readableWebStream(options: { readonly type?: string } = {}): ReadableStream {
+    if (this.#fd === -1) throw invalidState('closed');
+    if (this.#isClosing) throw invalidState('closing');
+    if (this.#isLocked) throw invalidState('locked');
+    this.#isLocked = true;
+    return webStream(this, options);
+  }
+
+  /** Keeps the file although `close` is called, until as many `unref` calls (F1). */
+  ref(): void {
+    this.#uses++;
+  }
+
+  /** The counterpart of `ref`. */
+  unref(): void {
+    this.#uses--;
+    if (this.#uses > 0) return;
+    this.#caller.descriptors.remove(this.#fd);
+    this.#fd = -1;
+    try {
+      this.#settle(this.#file.close());
+    } catch (error) {
+      this.#settle(Promise.reject(error));
+    }
+  }
+
+  /** Lets the file go. Again is harmless. */
+  readonly close = async (): Promise<void> => {
+    if (this.#isClosing) return this.#closed;
+    this.#isClosing = true;
+    this.unref();
+    this.emit('close');
+    return renamed('close', this.#closed);
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #use<T>(syscall: string, work: () => Promise<T>): Promise<T> {
+    if (this.#fd === -1) throw closedHandle(syscall);
+    this.ref();
+    try {
+      return await work();
+    } catch (error) {
+      throw asSystemError(error, syscall);
+    } finally {
+      this.unref();
+    }
+  }
+}
+
+async function renamed<T>(syscall: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asSystemError(error, syscall);
+  }
+}
+
+function part({ buffer, offset, length }: IoPlace): Uint8Array {
+  return viewed(buffer).subarray(offset, offset + length);
+}
+
+function invalidState(what: string): Error {
+  const message = `Invalid state: The FileHandle is ${what}`;
+  return codedError(new Error(message), 'ERR_INVALID_STATE');
+}

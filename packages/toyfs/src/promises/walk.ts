@@ -1,0 +1,172 @@
+/**
+ * Walk: from a path to an inode, as Linux does it. Symbolic links in the middle are followed always, the
+ * one at the end when asked; a slash at the end asks for a directory.
+ *
+ *   Y1  Every directory on the way must let the user search it.
+ *   Y2  At most 40 symbolic links, so that a circle of them ends.
+ */
+import { Buffer } from 'node:buffer';
+import { WANT_EXECUTE } from '../access.js';
+import { FsError, isFsError } from '../errors.js';
+import { type Attributes, NAME_MAX, ROOT_INO, type Vfs } from '../vfs.js';
+import { now, type Steps } from './steps.js';
+import type { User } from './user.js';
+
+/** Bytes in a path at most. */
+const PATH_MAX = 4095;
+/** Symbolic links on one way at most. */
+const LINKS_MAX = 40;
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+
+/** Where a path's last name is, whether or not there is something. */
+export interface Place {
+  /** The directory that has, or would have, the name. */
+  readonly directory: Attributes;
+  readonly name: Uint8Array;
+  /** What is no plain name cannot be added or removed. */
+  readonly kind: 'name' | 'dot' | 'dot-dot' | 'root';
+  /** The path ends with a slash. */
+  readonly wantsDirectory: boolean;
+  /** What is there. */
+  readonly found: Attributes | undefined;
+  /** The names from the root to `directory`, without links and dots. */
+  readonly trail: readonly Uint8Array[];
+}
+
+/** Which links at the end are followed: all, none, or those with a slash behind them. */
+type Follow = 'all' | 'none' | 'slash';
+
+/** See the head of the file. Paths start at the root or at `workingDirectory`. */
+export class Walk {
+  readonly #vfs: Vfs;
+  readonly #user: User;
+  readonly #workingDirectory: Uint8Array;
+
+  constructor(vfs: Vfs, user: User, workingDirectory: Uint8Array) {
+    this.#vfs = vfs;
+    this.#user = user;
+    this.#workingDirectory = workingDirectory;
+  }
+
+  /** What is at the end of a path. @throws {FsError} ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG */
+  *existing(path: Uint8Array, follow: boolean): Steps<Attributes> {
+    const place = yield* this.place(path, follow ? 'all' : 'slash');
+    return foundAt(place);
+  }
+
+  /** The place of a path's last name. @throws {FsError} as `existing`, if not for that name */
+  *place(path: Uint8Array, follow: Follow): Steps<Place> {
+    if (path.length === 0) throw new FsError('ENOENT', 'an empty path leads nowhere');
+    if (path.length > PATH_MAX) throw new FsError('ENAMETOOLONG', `${PATH_MAX} bytes at most`);
+    let names = this.#namesOf(path);
+    let directory: Attributes = yield* now(this.#vfs.getattr(ROOT_INO));
+    let trail: Uint8Array[] = [];
+    let links = 0;
+    for (let i = 0; ; i++) {
+      const name = names[i];
+      if (name === undefined || name.length === 0) return atRoot(directory);
+      const rest = names.length - i - 1;
+      const wantsDirectory = rest === 1 && names[i + 1]?.length === 0;
+      const isLast = rest === 0 || wantsDirectory;
+      const found = yield* this.#step(directory, name, isLast);
+      const follows = !isLast || follow === 'all' || (follow === 'slash' && wantsDirectory);
+      if (found?.type === 'symlink' && follows) {
+        if (++links > LINKS_MAX) throw new FsError('ELOOP', `more than ${LINKS_MAX} links`); // Y2
+        const target = yield* now(this.#vfs.readlink(found.ino));
+        if (target[0] === SLASH) {
+          directory = yield* now(this.#vfs.getattr(ROOT_INO));
+          trail = [];
+        }
+        names = join(split(target), names.slice(i + 1));
+        i = -1;
+        continue;
+      }
+      if (isLast) return { directory, name, kind: kindOf(name), wantsDirectory, found, trail };
+      if (found === undefined) throw absent(name);
+      if (kindOf(name) === 'name') trail.push(name);
+      else if (kindOf(name) === 'dot-dot') trail.pop();
+      directory = found;
+    }
+  }
+
+  /** What a directory has under a name; undefined only for the last one. */
+  *#step(directory: Attributes, name: Uint8Array, isLast: boolean): Steps<Attributes | undefined> {
+    if (directory.type !== 'directory') throw notDirectory(directory.ino);
+    this.#user.assertAccess(this.#vfs, directory, WANT_EXECUTE); // Y1
+    if (name.length > NAME_MAX) throw new FsError('ENAMETOOLONG', `${NAME_MAX} bytes at most`);
+    if (kindOf(name) === 'dot') return directory;
+    for (;;) {
+      let ino: number;
+      try {
+        ino = yield* now(this.#vfs.lookup(directory.ino, name));
+      } catch (error) {
+        if (isLast && isFsError(error, 'ENOENT')) return undefined;
+        throw error;
+      }
+      try {
+        return yield* now(this.#vfs.getattr(ino));
+      } catch (error) {
+        // It was replaced while we waited: the name leads to another one now, or nowhere.
+        if (!isFsError(error, 'ENOENT')) throw error;
+      }
+    }
+  }
+
+  #namesOf(path: Uint8Array): readonly Uint8Array[] {
+    if (path[0] === SLASH) return split(path);
+    return [...split(this.#workingDirectory).filter(({ length }) => length > 0), ...split(path)];
+  }
+}
+
+/** The names of a path; an empty one at the end for a slash there. */
+function split(path: Uint8Array): Uint8Array[] {
+  const names: Uint8Array[] = [];
+  let start = 0;
+  while (start < path.length) {
+    const slash = path.indexOf(SLASH, start);
+    if (slash === -1) {
+      names.push(path.subarray(start));
+      return names;
+    }
+    if (slash > start) names.push(path.subarray(start, slash));
+    start = slash + 1;
+  }
+  if (names.length > 0) names.push(path.subarray(path.length));
+  return names;
+}
+
+/** Names before others; a slash at the end of the first says nothing that the others do not. */
+function join(first: Uint8Array[], then: readonly Uint8Array[]): Uint8Array[] {
+  if (then.length > 0 && first.at(-1)?.length === 0) first.pop();
+  return [...first, ...then];
+}
+
+function kindOf(name: Uint8Array): Place['kind'] {
+  if (name[0] !== DOT || name.length > 2) return 'name';
+  if (name.length === 1) return 'dot';
+  return name[1] === DOT ? 'dot-dot' : 'name';
+}
+
+function atRoot(root: Attributes): Place {
+  const name = Buffer.from('.');
+  return { directory: root, name, kind: 'root', wantsDirectory: false, found: root, trail: [] };
+}
+
+/** What is at a place. @throws {FsError} ENOENT, ENOTDIR when it has to be a directory */
+export function foundAt({ found, wantsDirectory, name }: Place): Attributes {
+  if (found === undefined) throw absent(name);
+  if (wantsDirectory && found.type !== 'directory') throw notDirectory(found.ino);
+  return found;
+}
+
+/** The error for a name that is not there. */
+export function absent(name: Uint8Array): FsError {
+  return new FsError('ENOENT', `there is no ${JSON.stringify(Buffer.from(name).toString())}`);
+}
+
+/** The error for a directory's operation on something else. */
+export function notDirectory(ino: number): FsError {
+  return new FsError('ENOTDIR', `inode ${ino} is no directory`);
+}
