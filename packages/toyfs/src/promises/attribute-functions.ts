@@ -4,12 +4,12 @@
 
 import { apiCall } from './api-call.js';
 import type { Caller } from './caller.js';
-import { codedError, outOfRange } from './node-errors.js';
+import { codedError } from './node-errors.js';
 import { checkedPath, type PathLike, pathBytes } from './path-like.js';
 import { type BigIntOption, type BigIntStats, StatFs, type Stats, statsOf } from './stats.js';
 import { now } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
-import { fileMode, ownerId, timestamp } from './validate.js';
+import { fileMode, ownerId, smallMode, timestamp } from './validate.js';
 
 /** A time: a Date, or seconds since 1970. Negative seconds stand for now. */
 export type TimeLike = number | string | Date;
@@ -75,7 +75,7 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
   return {
     async access(given, mode = 0) {
       const path = checkedPath(given);
-      await apiCall('access', calls.access(pathBytes(path), accessMode(mode)), path);
+      await apiCall('access', calls.access(pathBytes(path), smallMode(mode)), path);
     },
     stat: ((path: PathLike, options?: StatOptions) =>
       stat('stat', true, path, options)) as AttributeFunctions['stat'],
@@ -108,10 +108,4 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
     utimes: (path, atime, mtime) => utimes('utime', true, path, atime, mtime),
     lutimes: (path, atime, mtime) => utimes('lutime', false, path, atime, mtime),
   };
-}
-
-function accessMode(mode: unknown): number {
-  if (mode === null || mode === undefined) return 0;
-  if (typeof mode === 'number' && Number.isInteger(mode) && mode >= 0 && mode <= 7) return mode;
-  throw outOfRange('mode', '>= 0 && <= 7', mode);
 }

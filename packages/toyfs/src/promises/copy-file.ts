@@ -5,7 +5,6 @@
 import { FsError, isFsError } from '../errors.js';
 import type { Caller } from './caller.js';
 import { constants } from './constants.js';
-import { codedError } from './node-errors.js';
 import { openInode } from './opening.js';
 import { now, type Steps } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
@@ -47,13 +46,6 @@ export function* copyFile(
   } finally {
     yield* now(vfs.release(source));
   }
-}
-
-/** The `mode` of `copyFile`, checked. */
-export function copyMode(mode: unknown): number {
-  if (mode === undefined || mode === null) return 0;
-  if (typeof mode === 'number' && Number.isInteger(mode) && mode >= 0 && mode <= 7) return mode;
-  throw codedError(new RangeError('mode is out of range: >= 0 && <= 7'), 'ERR_OUT_OF_RANGE');
 }
 
 function* copyContent({ vfs }: Caller, source: number, target: number, size: number): Steps<void> {

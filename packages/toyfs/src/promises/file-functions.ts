@@ -5,7 +5,7 @@ import type { Buffer } from 'node:buffer';
 import { apiCall } from './api-call.js';
 import type { Caller } from './caller.js';
 import { constants } from './constants.js';
-import { copyFile, copyMode } from './copy-file.js';
+import { copyFile } from './copy-file.js';
 import { FileHandle } from './file-handle.js';
 import { asSystemError, assertNotAborted } from './node-errors.js';
 import { OpenFile } from './open-file.js';
@@ -14,7 +14,7 @@ import { openInode } from './opening.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { checkedPath, type PathLike, pathBytes } from './path-like.js';
 import type { SystemCalls } from './system-calls.js';
-import { boolean, fileMode, integer } from './validate.js';
+import { boolean, fileMode, integer, smallMode } from './validate.js';
 import { checkedData, type FileData, readAll, writeAll } from './whole-file.js';
 
 /** How `readFile` reads. */
@@ -152,7 +152,7 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
     async copyFile(fromGiven, toGiven, mode) {
       const from = checkedPath(fromGiven, 'src');
       const to = checkedPath(toGiven, 'dest');
-      const bits = copyMode(mode);
+      const bits = smallMode(mode);
       await apiCall(
         'copyfile',
         copyFile(caller, calls, pathBytes(from), pathBytes(to), bits),

@@ -103,17 +103,21 @@ export class FileHandle extends EventEmitter {
     buffers: readonly B[],
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: readonly B[] }> {
-    return this.#use('readv', async () => {
-      bufferArray(buffers);
-      let bytesRead = 0;
-      for (const buffer of buffers) {
-        const at = typeof position === 'number' ? position + bytesRead : undefined;
-        const count = await this.#file.read(viewed(buffer), at);
-        bytesRead += count;
-        if (count < buffer.byteLength) break;
-      }
-      return { bytesRead, buffers };
-    });
+    return this.#use(
+      'readv',
+      async () => {
+        bufferArray(buffers);
+        let bytesRead = 0;
+        for (const buffer of buffers) {
+          const at = typeof position === 'number' ? position + bytesRead : undefined;
+          const count = await this.#file.read(viewed(buffer), at);
+          bytesRead += count;
+          if (count < buffer.byteLength) break;
+        }
+        return { bytesRead, buffers };
+      },
+      'read',
+    );
   }
 
   /** Writes the buffers one after the other as one piece. */
@@ -121,14 +125,18 @@ export class FileHandle extends EventEmitter {
     buffers: readonly B[],
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: readonly B[] }> {
-    return this.#use('writev', async () => {
-      bufferArray(buffers);
-      const all = Buffer.concat(buffers.map(viewed));
-      if (all.length > 0) {
-        await this.#file.write(all, typeof position === 'number' ? position : undefined);
-      }
-      return { bytesWritten: all.length, buffers };
-    });
+    return this.#use(
+      'writev',
+      async () => {
+        bufferArray(buffers);
+        const all = Buffer.concat(buffers.map(viewed));
+        if (all.length > 0) {
+          await this.#file.write(all, typeof position === 'number' ? position : undefined);
+        }
+        return { bytesWritten: all.length, buffers };
+      },
+      'write',
+    );
   }
 
   readFile(options?: CommonOptions & { encoding?: null }): Promise<Buffer>;
@@ -137,17 +145,25 @@ export class FileHandle extends EventEmitter {
   ): Promise<string>;
   readFile(options?: unknown): Promise<string | Buffer>;
   readFile(options?: unknown): Promise<string | Buffer> {
-    return this.#use('readFile', async () => {
-      const { encoding, signal } = optionsOf<CommonOptions>(options, {});
-      return await renamed('read', readAll(this.#file, encoding, signal));
-    });
+    return this.#use(
+      'readFile',
+      async () => {
+        const { encoding, signal } = optionsOf<CommonOptions>(options, {});
+        return await readAll(this.#file, encoding, signal);
+      },
+      'read',
+    );
   }
 
   writeFile(data: FileData, options?: unknown): Promise<void> {
-    return this.#use('writeFile', async () => {
-      const { encoding, signal } = optionsOf<CommonOptions>(options, { encoding: 'utf8' });
-      await renamed('write', writeAll(this.#file, checkedData(data), encoding, signal));
-    });
+    return this.#use(
+      'writeFile',
+      async () => {
+        const { encoding, signal } = optionsOf<CommonOptions>(options, { encoding: 'utf8' });
+        await writeAll(this.#file, checkedData(data), encoding, signal);
+      },
+      'write',
+    );
   }
 
   appendFile(data: FileData, options?: unknown): Promise<void> {
@@ -195,11 +211,16 @@ export class FileHandle extends EventEmitter {
   }
 
   utimes(atime: number | string | Date, mtime: number | string | Date): Promise<void> {
-    return this.#use('futime', async () => {
-      const { now, vfs } = this.#caller;
-      const times = [timestamp(atime, now, 'atime'), timestamp(mtime, now, 'mtime')] as const;
-      await vfs.setattr(this.#file.ino, this.#calls.timeChange(await this.#file.stat(), ...times));
-    });
+    return this.#use(
+      'futimes',
+      async () => {
+        const { now, vfs } = this.#caller;
+        const times = [timestamp(atime, now, 'atime'), timestamp(mtime, now, 'mtime')] as const;
+        const changes = this.#calls.timeChange(await this.#file.stat(), ...times);
+        await vfs.setattr(this.#file.ino, changes);
+      },
+      'futime',
+    );
   }
 
   /** Sets space aside; reads as zeros where there was nothing. @throws ENOSPC, EFBIG, ENOTSUP */
@@ -275,31 +296,28 @@ export class FileHandle extends EventEmitter {
     this.#isClosing = true;
     this.unref();
     this.emit('close');
-    return renamed('close', this.#closed);
+    try {
+      await this.#closed;
+    } catch (error) {
+      throw asSystemError(error, 'close');
+    }
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #use<T>(syscall: string, work: () => Promise<T>): Promise<T> {
-    if (this.#fd === -1) throw closedHandle(syscall);
+  /** Runs a call; `told` is what a failure of the file system calls it. */
+  async #use<T>(name: string, work: () => Promise<T>, told = name): Promise<T> {
+    if (this.#fd === -1) throw closedHandle(name);
     this.ref();
     try {
       return await work();
     } catch (error) {
-      throw asSystemError(error, syscall);
+      throw asSystemError(error, told);
     } finally {
       this.unref();
     }
-  }
-}
-
-async function renamed<T>(syscall: string, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw asSystemError(error, syscall);
   }
 }
 

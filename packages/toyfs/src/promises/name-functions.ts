@@ -2,10 +2,10 @@
  * The functions of `fs.promises` that make, remove and move names.
  */
 import { Buffer } from 'node:buffer';
-import { FsError, isFsError } from '../errors.js';
+import { isFsError } from '../errors.js';
 import { apiCall } from './api-call.js';
 import type { Caller } from './caller.js';
-import { invalidValue } from './node-errors.js';
+import { invalidValue, systemError } from './node-errors.js';
 import { decoded, type EncodingOption, optionsOf } from './options.js';
 import { checkedPath, type PathLike, pathBytes, pathText } from './path-like.js';
 import type { Steps } from './steps.js';
@@ -121,16 +121,24 @@ function* makeAll(calls: SystemCalls, path: string, mode: number): Steps<string 
         if (parent === '' || parent === next) throw error;
         above.push(next, parent);
       } else if (isFsError(error, 'EEXIST') || isFsError(error, 'EROFS')) {
-        const { type } = yield* calls.stat(Buffer.from(next), true);
-        if (type === 'directory') continue;
-        if (above.length === 0) throw error;
-        throw new FsError('ENOTDIR', `${next} is no directory`, { cause: error });
+        if (yield* isDirectory(calls, next, above.length === 0)) continue;
+        throw above.length === 0 ? error : systemError('ENOTDIR', 'mkdir', next, undefined, error);
       } else {
         throw error;
       }
     }
   }
   return first;
+}
+
+/** Whether a path leads to a directory; the last one of all must lead somewhere. */
+function* isDirectory(calls: SystemCalls, path: string, isLast: boolean): Steps<boolean> {
+  try {
+    return (yield* calls.stat(Buffer.from(path), true)).type === 'directory';
+  } catch (error) {
+    if (!isLast && isFsError(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 function randomLetters(random: () => number): string {

@@ -72,6 +72,11 @@ export function codedError<E extends Error>(error: E, code: string): E {
   error.name = `${name} [${code}]`;
   error.stack; // made now, with that name
   error.name = name;
+  Object.defineProperty(error, 'toString', {
+    value: () => `${name} [${code}]: ${error.message}`,
+    configurable: true,
+    writable: true,
+  });
   return Object.assign(error, { code });
 }
 

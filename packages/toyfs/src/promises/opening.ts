@@ -47,9 +47,8 @@ function* create(
   mode: number,
 ): Steps<number | 'taken' | undefined> {
   const { user, vfs, walk } = caller;
-  const place = yield* walk.place(path, follow ? 'all' : 'none');
-  const { directory, found, name, wantsDirectory } = place;
-  if (wantsDirectory) throw new FsError('EISDIR', 'a file does not end with a slash');
+  const place = yield* walk.place(path, { follow: follow ? 'all' : 'none', forFile: true });
+  const { directory, found, name } = place;
   if (found !== undefined) {
     if (isExclusive) throw new FsError('EEXIST', 'the name is taken');
     if (found.type === 'directory') throw new FsError('EISDIR', 'there is a directory');

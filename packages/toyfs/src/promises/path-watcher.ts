@@ -30,7 +30,7 @@ export class PathWatcher {
 
   /** Begins. @throws {FsError} for a path that leads nowhere */
   *start(path: Uint8Array): Steps<void> {
-    const place = yield* this.#caller.walk.place(path, 'all');
+    const place = yield* this.#caller.walk.place(path, { follow: 'all' });
     const watched = foundAt(place);
     this.#place = place;
     this.#watched = watched;

@@ -12,6 +12,8 @@ import type { Caller } from './caller.js';
 import { now, type Steps } from './steps.js';
 import { absent, foundAt, notDirectory, type Place } from './walk.js';
 
+/** Bytes: longer than what the system's own takes apart and walks in pieces. */
+const REALPATH_MAX = 65_536;
 const SET_UID = 0o4000;
 const SET_GID = 0o2000;
 const GROUP_EXECUTE = 0o010;
@@ -35,7 +37,7 @@ export class SystemCalls {
 
   /** The names that lead to what is at the end of a path, without links and dots. */
   *realpath(path: Uint8Array): Steps<readonly Uint8Array[]> {
-    const place = yield* this.#caller.walk.place(path, 'all');
+    const place = yield* this.#caller.walk.place(path, { follow: 'all', limit: REALPATH_MAX });
     foundAt(place);
     const { kind, name, trail } = place;
     if (kind === 'name') return [...trail, name];
@@ -51,7 +53,7 @@ export class SystemCalls {
 
   *mkdir(path: Uint8Array, mode: number): Steps<void> {
     const { vfs, walk } = this.#caller;
-    const place = yield* walk.place(path, 'none');
+    const place = yield* walk.place(path, { follow: 'none' });
     this.#assertNew(place);
     const owned = this.#caller.owned(mode & 0o1777);
     yield* now(vfs.mkdir(place.directory.ino, place.name, owned));
@@ -61,7 +63,7 @@ export class SystemCalls {
     if (target.length === 0) throw new FsError('ENOENT', 'a link leads somewhere');
     if (target.length > SYMLINK_MAX) throw new FsError('ENAMETOOLONG', 'a target is too long');
     const { vfs, walk } = this.#caller;
-    const place = yield* walk.place(path, 'none');
+    const place = yield* walk.place(path, { follow: 'none' });
     this.#assertNew(place, { slash: false });
     const { uid, gid } = this.#caller.owned(0);
     yield* now(vfs.symlink(place.directory.ino, place.name, target, { uid, gid }));
@@ -71,7 +73,7 @@ export class SystemCalls {
     const { vfs, walk } = this.#caller;
     const assertNew = (place: Place): void => this.#assertNew(place, { slash: false });
     yield* this.held(existing, false, function* ({ ino, type }) {
-      const place = yield* walk.place(path, 'none');
+      const place = yield* walk.place(path, { follow: 'none' });
       assertNew(place);
       if (type === 'directory') throw new FsError('EPERM', 'a directory has one name');
       yield* now(vfs.link(ino, place.directory.ino, place.name));
@@ -80,7 +82,9 @@ export class SystemCalls {
 
   *unlink(path: Uint8Array): Steps<void> {
     const { user, vfs, walk } = this.#caller;
-    const { directory, name, kind, wantsDirectory, found } = yield* walk.place(path, 'none');
+    const { directory, name, kind, wantsDirectory, found } = yield* walk.place(path, {
+      follow: 'none',
+    });
     if (kind !== 'name') throw new FsError('EISDIR', 'it is a directory');
     if (found === undefined) throw absent(name);
     const isDirectory = found.type === 'directory';
@@ -92,7 +96,7 @@ export class SystemCalls {
 
   *rmdir(path: Uint8Array): Steps<void> {
     const { user, vfs, walk } = this.#caller;
-    const { directory, name, kind, found } = yield* walk.place(path, 'none');
+    const { directory, name, kind, found } = yield* walk.place(path, { follow: 'none' });
     if (kind === 'root') throw new FsError('EBUSY', 'the root stays');
     if (kind === 'dot') throw new FsError('EINVAL', '. cannot be removed');
     if (kind === 'dot-dot') throw new FsError('ENOTEMPTY', '.. is not empty');
@@ -104,26 +108,27 @@ export class SystemCalls {
 
   *rename(oldPath: Uint8Array, newPath: Uint8Array): Steps<void> {
     const { user, vfs, walk } = this.#caller;
-    const from = yield* walk.place(oldPath, 'none');
-    const to = yield* walk.place(newPath, 'none');
+    const from = yield* walk.parent(oldPath);
+    const to = yield* walk.parent(newPath);
     if (from.kind !== 'name' || to.kind !== 'name') throw new FsError('EBUSY', 'dots stay');
-    const { found } = from;
+    const found = yield* walk.find(from);
     if (found === undefined) throw absent(from.name);
+    const replaced = yield* walk.find(to);
     const isDirectory = found.type === 'directory';
     if (!isDirectory && (from.wantsDirectory || to.wantsDirectory)) throw notDirectory(found.ino);
     const changesPlace = from.directory.ino !== to.directory.ino;
     if (changesPlace && isDirectory && (yield* this.#isInside(to.directory.ino, found.ino))) {
       throw new FsError('EINVAL', 'a directory cannot be moved into itself');
     }
-    if (changesPlace && to.found?.type === 'directory') {
-      if (yield* this.#isInside(from.directory.ino, to.found.ino)) {
+    if (changesPlace && replaced?.type === 'directory') {
+      if (yield* this.#isInside(from.directory.ino, replaced.ino)) {
         throw new FsError('ENOTEMPTY', 'what would be replaced has in it what would replace it');
       }
     }
-    if (found.ino === to.found?.ino) return;
+    if (found.ino === replaced?.ino) return;
     user.assertMayRemove(vfs, from.directory, found);
-    if (to.found === undefined) user.assertMayAdd(vfs, to.directory);
-    else user.assertMayRemove(vfs, to.directory, to.found);
+    if (replaced === undefined) user.assertMayAdd(vfs, to.directory);
+    else user.assertMayRemove(vfs, to.directory, replaced);
     // Its `..` changes.
     if (isDirectory && changesPlace) user.assertAccess(vfs, found, WANT_WRITE);
     yield* now(vfs.rename(from.directory.ino, from.name, to.directory.ino, to.name));

@@ -2,7 +2,7 @@
  * Checks of arguments, with Node's errors: ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE and
  * ERR_OUT_OF_RANGE.
  */
-import { invalidType, invalidValue, outOfRange } from './node-errors.js';
+import { codedError, invalidType, invalidValue, outOfRange } from './node-errors.js';
 
 const INT32_MAX = 2 ** 31 - 1;
 const UINT32_MAX = 2 ** 32 - 1;
@@ -69,9 +69,16 @@ export function fileMode(value: unknown, name: string, otherwise?: number): numb
 
 export function bufferArray(value: unknown): ArrayBufferView[] {
   if (!Array.isArray(value) || !value.every((each) => ArrayBuffer.isView(each))) {
-    throw invalidType('buffers', 'an instance of ArrayBufferView[]', value);
+    throw invalidType('buffers', 'an ArrayBufferView[]', value);
   }
   return value;
+}
+
+/** Bits from 0 to 7, as `access` and `copyFile` take them; 0 when there are none. */
+export function smallMode(mode: unknown): number {
+  if (mode === null || mode === undefined) return 0;
+  if (typeof mode === 'number' && Number.isInteger(mode) && mode >= 0 && mode <= 7) return mode;
+  throw codedError(new RangeError('mode is out of range: >= 0 && <= 7'), 'ERR_OUT_OF_RANGE');
 }
 
 /** A time as nanoseconds since 1970, from a Date or from seconds. `now` stands for negative ones. */

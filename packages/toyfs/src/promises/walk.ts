@@ -20,8 +20,8 @@ const LINKS_MAX = 40;
 const SLASH = 0x2f;
 const DOT = 0x2e;
 
-/** Where a path's last name is, whether or not there is something. */
-export interface Place {
+/** Where a path's last name is, or would be. */
+export interface Parent {
   /** The directory that has, or would have, the name. */
   readonly directory: Attributes;
   readonly name: Uint8Array;
@@ -29,14 +29,26 @@ export interface Place {
   readonly kind: 'name' | 'dot' | 'dot-dot' | 'root';
   /** The path ends with a slash. */
   readonly wantsDirectory: boolean;
-  /** What is there. */
-  readonly found: Attributes | undefined;
   /** The names from the root to `directory`, without links and dots. */
   readonly trail: readonly Uint8Array[];
 }
 
-/** Which links at the end are followed: all, none, or those with a slash behind them. */
-type Follow = 'all' | 'none' | 'slash';
+/** The same, and what is there. */
+export interface Place extends Parent {
+  readonly found: Attributes | undefined;
+}
+
+/** How to walk. */
+interface WalkOptions {
+  /** Which links at the end are followed: all, none, or those with a slash behind them. */
+  readonly follow: 'all' | 'none' | 'slash';
+  /** What the path is to make is no directory: EISDIR for a slash at its end. @default false */
+  readonly forFile?: boolean;
+  /** Do not look for the last name. @default false */
+  readonly parentOnly?: boolean;
+  /** Bytes in the path at most. @default PATH_MAX */
+  readonly limit?: number;
+}
 
 /** See the head of the file. Paths start at the root or at `workingDirectory`. */
 export class Walk {
@@ -52,14 +64,15 @@ export class Walk {
 
   /** What is at the end of a path. @throws {FsError} ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG */
   *existing(path: Uint8Array, follow: boolean): Steps<Attributes> {
-    const place = yield* this.place(path, follow ? 'all' : 'slash');
+    const place = yield* this.place(path, { follow: follow ? 'all' : 'slash' });
     return foundAt(place);
   }
 
   /** The place of a path's last name. @throws {FsError} as `existing`, if not for that name */
-  *place(path: Uint8Array, follow: Follow): Steps<Place> {
+  *place(path: Uint8Array, options: WalkOptions): Steps<Place> {
+    const { follow, forFile = false, parentOnly = false, limit = PATH_MAX } = options;
     if (path.length === 0) throw new FsError('ENOENT', 'an empty path leads nowhere');
-    if (path.length > PATH_MAX) throw new FsError('ENAMETOOLONG', `${PATH_MAX} bytes at most`);
+    if (path.length > limit) throw new FsError('ENAMETOOLONG', `${limit} bytes at most`);
     let names = this.#namesOf(path);
     let directory: Attributes = yield* now(this.#vfs.getattr(ROOT_INO));
     let trail: Uint8Array[] = [];
@@ -70,6 +83,11 @@ export class Walk {
       const rest = names.length - i - 1;
       const wantsDirectory = rest === 1 && names[i + 1]?.length === 0;
       const isLast = rest === 0 || wantsDirectory;
+      this.#assertSearchable(directory);
+      const parent = { directory, name, kind: kindOf(name), wantsDirectory, trail };
+      if (isLast && parentOnly) return { ...parent, found: undefined };
+      if (forFile && wantsDirectory)
+        throw new FsError('EISDIR', 'a file does not end with a slash');
       const found = yield* this.#step(directory, name, isLast);
       const follows = !isLast || follow === 'all' || (follow === 'slash' && wantsDirectory);
       if (found?.type === 'symlink' && follows) {
@@ -83,7 +101,7 @@ export class Walk {
         i = -1;
         continue;
       }
-      if (isLast) return { directory, name, kind: kindOf(name), wantsDirectory, found, trail };
+      if (isLast) return { ...parent, found };
       if (found === undefined) throw absent(name);
       if (kindOf(name) === 'name') trail.push(name);
       else if (kindOf(name) === 'dot-dot') trail.pop();
@@ -91,10 +109,23 @@ export class Walk {
     }
   }
 
-  /** What a directory has under a name; undefined only for the last one. */
-  *#step(directory: Attributes, name: Uint8Array, isLast: boolean): Steps<Attributes | undefined> {
+  /** The directory of a path's last name, which is not looked for. @throws {FsError} as `place` */
+  parent(path: Uint8Array): Steps<Parent> {
+    return this.place(path, { follow: 'none', parentOnly: true });
+  }
+
+  /** What is at the place. @throws {FsError} ENAMETOOLONG */
+  find({ directory, name }: Parent): Steps<Attributes | undefined> {
+    return this.#step(directory, name, true);
+  }
+
+  #assertSearchable(directory: Attributes): void {
     if (directory.type !== 'directory') throw notDirectory(directory.ino);
     this.#user.assertAccess(this.#vfs, directory, WANT_EXECUTE); // Y1
+  }
+
+  /** What a directory has under a name; undefined only for the last one. */
+  *#step(directory: Attributes, name: Uint8Array, isLast: boolean): Steps<Attributes | undefined> {
     if (name.length > NAME_MAX) throw new FsError('ENAMETOOLONG', `${NAME_MAX} bytes at most`);
     if (kindOf(name) === 'dot') return directory;
     for (;;) {
