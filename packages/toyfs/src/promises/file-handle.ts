@@ -1,48 +1,38 @@
 /**
  * FileHandle: an open file as `fs.promises.open` gives it.
- *
- *   F1  What was called before `close` ends before the file is let go; what is called once it is gone
- *       rejects.
  */
 import { Buffer } from 'node:buffer';
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
-import type { Answer } from '../vfs.js';
+import type { AttributeChanges, Attributes } from '../vfs.js';
 import type { Caller } from './caller.js';
-import { type IoPlace, type IoPlaceOptions, readPlace, writePlace } from './io-place.js';
-import { asSystemError, closedHandle, codedError, invalidValue } from './node-errors.js';
+import { HandleLife } from './handle-life.js';
+import {
+  type IoPlaceOptions,
+  placed,
+  type ReadResult,
+  readPlace,
+  type WriteResult,
+  writePlace,
+} from './io-place.js';
+import { asSystemError, closedHandle, invalidValue } from './node-errors.js';
 import type { OpenFile } from './open-file.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { ReadStream, type ReadStreamOptions } from './read-stream.js';
 import { type BigIntOption, type BigIntStats, type Stats, statsOf } from './stats.js';
 import type { SystemCalls } from './system-calls.js';
 import { bufferArray, fileMode, integer, ownerId, timestamp } from './validate.js';
-import { webStream } from './web-stream.js';
+import { invalidState, webStream } from './web-stream.js';
 import { checkedData, type FileData, notData, readAll, viewed, writeAll } from './whole-file.js';
 import { WriteStream, type WriteStreamOptions } from './write-stream.js';
-
-/** What a read of buffers answers. */
-export interface ReadResult<B> {
-  readonly bytesRead: number;
-  readonly buffer: B;
-}
-
-/** What a write of buffers answers. */
-export interface WriteResult<B> {
-  readonly bytesWritten: number;
-  readonly buffer: B;
-}
 
 /** See the head of the file. */
 export class FileHandle extends EventEmitter {
   readonly #caller: Caller;
   readonly #calls: SystemCalls;
   readonly #file: OpenFile;
-  readonly #closed: Promise<void>;
-  #fd: number;
-  #uses = 1;
-  #settle: (answer: Answer<void>) => void = () => undefined;
-  #isClosing = false;
+  readonly #life: HandleLife;
+  readonly #number: number;
   #isLocked = false;
 
   constructor(caller: Caller, calls: SystemCalls, file: OpenFile) {
@@ -50,20 +40,16 @@ export class FileHandle extends EventEmitter {
     this.#caller = caller;
     this.#calls = calls;
     this.#file = file;
-    this.#fd = caller.descriptors.add(this);
-    this.#closed = new Promise((resolve) => {
-      this.#settle = resolve;
+    this.#number = caller.descriptors.add(this);
+    this.#life = new HandleLife(() => {
+      caller.descriptors.remove(this.#number);
+      return file.close();
     });
   }
 
   /** The number of the open file; -1 when it is closed. */
   get fd(): number {
-    return this.#fd;
-  }
-
-  /** Nothing asynchronous is behind a file here. */
-  getAsyncId(): number {
-    return -1;
+    return this.#life.isGone ? -1 : this.#number;
   }
 
   read<B extends ArrayBufferView = Buffer>(
@@ -78,7 +64,7 @@ export class FileHandle extends EventEmitter {
       if (place.buffer.byteLength === 0) {
         throw invalidValue('buffer', place.buffer, 'is empty and cannot be written');
       }
-      const bytesRead = await this.#file.read(part(place), place.position);
+      const bytesRead = await this.#file.read(placed(place), place.position);
       return { bytesRead, buffer: place.buffer as B };
     });
   }
@@ -94,7 +80,7 @@ export class FileHandle extends EventEmitter {
         throw notData('buffer', buffer);
       }
       const place = writePlace(buffer, offsetOrPosition, lengthOrEncoding, position);
-      if (place.length > 0) await this.#file.write(part(place), place.position);
+      if (place.length > 0) await this.#file.write(placed(place), place.position);
       return { bytesWritten: place.length, buffer };
     });
   }
@@ -139,10 +125,7 @@ export class FileHandle extends EventEmitter {
     );
   }
 
-  readFile(options?: CommonOptions & { encoding?: null }): Promise<Buffer>;
-  readFile(
-    options: BufferEncoding | (CommonOptions & { encoding: BufferEncoding }),
-  ): Promise<string>;
+  readFile(options: BufferEncoding | { encoding: BufferEncoding }): Promise<string>;
   readFile(options?: unknown): Promise<string | Buffer>;
   readFile(options?: unknown): Promise<string | Buffer> {
     return this.#use(
@@ -194,33 +177,26 @@ export class FileHandle extends EventEmitter {
   }
 
   chmod(mode: number | string): Promise<void> {
-    return this.#use('fchmod', async () => {
+    return this.#change('fchmod', () => {
       const bits = fileMode(mode, 'mode');
-      const { ino } = this.#file;
-      const changes = this.#calls.modeChange(await this.#file.stat(), bits);
-      await this.#caller.vfs.setattr(ino, changes);
+      return (attributes) => this.#calls.modeChange(attributes, bits);
     });
   }
 
   chown(uid: number, gid: number): Promise<void> {
-    return this.#use('fchown', async () => {
-      const [user, group] = [ownerId(uid, 'uid'), ownerId(gid, 'gid')];
-      const changes = this.#calls.ownerChange(await this.#file.stat(), user, group);
-      await this.#caller.vfs.setattr(this.#file.ino, changes);
+    return this.#change('fchown', () => {
+      const owner = [ownerId(uid, 'uid'), ownerId(gid, 'gid')] as const;
+      return (attributes) => this.#calls.ownerChange(attributes, ...owner);
     });
   }
 
   utimes(atime: number | string | Date, mtime: number | string | Date): Promise<void> {
-    return this.#use(
-      'futimes',
-      async () => {
-        const { now, vfs } = this.#caller;
-        const times = [timestamp(atime, now, 'atime'), timestamp(mtime, now, 'mtime')] as const;
-        const changes = this.#calls.timeChange(await this.#file.stat(), ...times);
-        await vfs.setattr(this.#file.ino, changes);
-      },
-      'futime',
-    );
+    const { now } = this.#caller;
+    const change = (): Change => {
+      const times = [timestamp(atime, now, 'atime'), timestamp(mtime, now, 'mtime')] as const;
+      return (attributes) => this.#calls.timeChange(attributes, ...times);
+    };
+    return this.#change('futimes', change, 'futime');
   }
 
   /** Sets space aside; reads as zeros where there was nothing. @throws ENOSPC, EFBIG, ENOTSUP */
@@ -265,39 +241,28 @@ export class FileHandle extends EventEmitter {
 
   /** The rest of the file as a web stream; one at a time. */
   readableWebStream(options: { readonly type?: string } = {}): ReadableStream {
-    if (this.#fd === -1) throw invalidState('closed');
-    if (this.#isClosing) throw invalidState('closing');
+    if (this.#life.isGone) throw invalidState('closed');
+    if (this.#life.isClosing) throw invalidState('closing');
     if (this.#isLocked) throw invalidState('locked');
     this.#isLocked = true;
     return webStream(this, options);
   }
 
-  /** Keeps the file although `close` is called, until as many `unref` calls (F1). */
+  /** Keeps the file although `close` is called, until as many `unref` calls. */
   ref(): void {
-    this.#uses++;
+    this.#life.ref();
   }
 
   /** The counterpart of `ref`. */
   unref(): void {
-    this.#uses--;
-    if (this.#uses > 0) return;
-    this.#caller.descriptors.remove(this.#fd);
-    this.#fd = -1;
-    try {
-      this.#settle(this.#file.close());
-    } catch (error) {
-      this.#settle(Promise.reject(error));
-    }
+    this.#life.unref();
   }
 
-  /** Lets the file go. Again is harmless. */
+  /** Lets the file go, after what was begun (F1). Again is harmless. */
   readonly close = async (): Promise<void> => {
-    if (this.#isClosing) return this.#closed;
-    this.#isClosing = true;
-    this.unref();
-    this.emit('close');
+    if (this.#life.close()) this.emit('close');
     try {
-      await this.#closed;
+      await this.#life.ended;
     } catch (error) {
       throw asSystemError(error, 'close');
     }
@@ -307,9 +272,18 @@ export class FileHandle extends EventEmitter {
     await this.close();
   }
 
+  /** Changes attributes, once the arguments are found right. */
+  #change(name: string, checked: () => Change, told = name): Promise<void> {
+    const change = async (): Promise<void> => {
+      const changes = checked()(await this.#file.stat());
+      await this.#caller.vfs.setattr(this.#file.ino, changes);
+    };
+    return this.#use(name, change, told);
+  }
+
   /** Runs a call; `told` is what a failure of the file system calls it. */
   async #use<T>(name: string, work: () => Promise<T>, told = name): Promise<T> {
-    if (this.#fd === -1) throw closedHandle(name);
+    if (this.#life.isGone) throw closedHandle(name);
     this.ref();
     try {
       return await work();
@@ -321,11 +295,5 @@ export class FileHandle extends EventEmitter {
   }
 }
 
-function part({ buffer, offset, length }: IoPlace): Uint8Array {
-  return viewed(buffer).subarray(offset, offset + length);
-}
-
-function invalidState(what: string): Error {
-  const message = `Invalid state: The FileHandle is ${what}`;
-  return codedError(new Error(message), 'ERR_INVALID_STATE');
-}
+/** What becomes of attributes. */
+type Change = (attributes: Attributes) => AttributeChanges;

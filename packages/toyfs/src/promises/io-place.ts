@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer';
 import { invalidType, invalidValue, outOfRange } from './node-errors.js';
 import { integer, object } from './validate.js';
+import { viewed } from './whole-file.js';
 
 /** A part of a buffer, and where in the file; undefined is the file's own position. */
 export interface IoPlace {
@@ -18,6 +19,18 @@ export interface IoPlaceOptions {
   readonly offset?: number | null;
   readonly length?: number | null;
   readonly position?: number | bigint | null;
+}
+
+/** What a read of buffers answers. */
+export interface ReadResult<B> {
+  readonly bytesRead: number;
+  readonly buffer: B;
+}
+
+/** What a write of buffers answers. */
+export interface WriteResult<B> {
+  readonly bytesWritten: number;
+  readonly buffer: B;
 }
 
 /** Bytes of a read that does not say how many. */
@@ -91,6 +104,11 @@ export function writePlace(
     length: size === 0 ? 0 : length,
     position: positionOf(given.position),
   };
+}
+
+/** The bytes of a place. */
+export function placed({ buffer, offset, length }: IoPlace): Uint8Array {
+  return viewed(buffer).subarray(offset, offset + length);
 }
 
 function encoded(text: string, encoding: unknown): Buffer {

@@ -100,7 +100,8 @@ export function invalidValue(name: string, value: unknown, reason = 'is invalid'
 
 /** `range` continues "It must be": `>= 0 && <= 7`. */
 export function outOfRange(name: string, range: string, value: unknown): RangeError {
-  const message = `The value of "${name}" is out of range. It must be ${range}. Received ${shownNumber(value)}`;
+  const refused = `The value of "${name}" is out of range.`;
+  const message = `${refused} It must be ${range}. Received ${shownNumber(value)}`;
   return codedError(new RangeError(message), 'ERR_OUT_OF_RANGE');
 }
 

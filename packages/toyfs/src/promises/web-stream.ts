@@ -3,7 +3,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { FileHandle } from './file-handle.js';
-import { invalidType } from './node-errors.js';
+import { codedError, invalidType } from './node-errors.js';
 
 /** Bytes read at a time. */
 const PART = 16_384;
@@ -30,6 +30,12 @@ export function webStream(
     stream.cancel().catch((error: unknown) => error);
   });
   return stream;
+}
+
+/** The error for a handle that cannot become a stream. */
+export function invalidState(what: string): Error {
+  const message = `Invalid state: The FileHandle is ${what}`;
+  return codedError(new Error(message), 'ERR_INVALID_STATE');
 }
 
 function ofBytes(handle: FileHandle, letGo: () => void): ReadableStream {

@@ -16,6 +16,7 @@ import {
   SYMLINK_MAX,
   type Vfs,
 } from '../vfs.js';
+import { Gate } from './gate.js';
 import type { MemoryFile } from './memory-file.js';
 import type { MemoryInode } from './memory-inode.js';
 import { failure, MemoryTree } from './memory-tree.js';
@@ -33,7 +34,7 @@ export class MemoryVfs implements Vfs {
   readOnly: boolean;
   readonly #openTree: MemoryTree;
   readonly #listeners = new Set<(event: FsEvent) => void>();
-  #thawed: { promise: Promise<void>; thaw: () => void } | undefined;
+  readonly #gate = new Gate();
   #isClosed = false;
 
   constructor({ readOnly = false, now }: MemoryVfsOptions = {}) {
@@ -210,7 +211,7 @@ export class MemoryVfs implements Vfs {
       if (mode === 'create' && xattrs.has(name)) throw failure('EEXIST');
       if (mode === 'replace' && !xattrs.has(name)) throw failure('ENODATA');
       xattrs.set(name, value.slice());
-      this.#changedAttributes(ino);
+      this.#tell({ kind: 'attributes', ino });
     });
   }
 
@@ -221,7 +222,7 @@ export class MemoryVfs implements Vfs {
   removeXattr(ino: number, name: string): Answer<void> {
     return this.#change(() => {
       if (!this.#tree.get(ino).xattrs.delete(name)) throw failure('ENODATA');
-      this.#changedAttributes(ino);
+      this.#tell({ kind: 'attributes', ino });
     });
   }
 
@@ -239,17 +240,11 @@ export class MemoryVfs implements Vfs {
 
   async freeze(): Promise<void> {
     this.#assertOpen();
-    if (this.#thawed !== undefined) throw failure('EBUSY');
-    let thaw = (): void => undefined;
-    const promise = new Promise<void>((resolve) => {
-      thaw = resolve;
-    });
-    this.#thawed = { promise, thaw };
+    this.#gate.close();
   }
 
   async thaw(): Promise<void> {
-    this.#thawed?.thaw();
-    this.#thawed = undefined;
+    this.#gate.open();
   }
 
   watch(listener: (event: FsEvent) => void): () => void {
@@ -267,9 +262,10 @@ export class MemoryVfs implements Vfs {
   #change<T>(body: () => T): Answer<T> {
     this.#assertOpen();
     if (this.readOnly) throw failure('EROFS');
-    return this.#thawed === undefined
-      ? body()
-      : this.#thawed.promise.then(() => this.#change(body));
+    return this.#gate.pass(() => {
+      this.#assertOpen();
+      return body();
+    });
   }
 
   get #tree(): MemoryTree {
@@ -295,11 +291,6 @@ export class MemoryVfs implements Vfs {
       inode.ctime = inode.mtime;
       this.#tell({ kind: 'data', ino });
     });
-  }
-
-  #changedAttributes(ino: number): void {
-    this.#tree.get(ino).ctime = this.#tree.now();
-    this.#tell({ kind: 'attributes', ino });
   }
 
   #tell(event: FsEvent): void {

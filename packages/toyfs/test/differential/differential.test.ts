@@ -2,7 +2,7 @@
  * Goal: the API answers, refuses and changes what Node's own does on Linux, to the letter.
  * Method: the same calls on node:fs/promises in a temporary directory and on ours, in directories with
  * the same things in them; results, errors with all their fields, and what is left must be equal. Of
- * some six thousand cases a share that SEED chooses is run; DIFFERENTIAL=all runs them all.
+ * some six thousand cases a share that SEED chooses is run; TOYFS_ALL=1 runs them all.
  */
 import { createMemoryDevice } from '@palimpsest/block-device';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -154,9 +154,9 @@ export async function differences(worlds: Worlds, cases: readonly Case[]): Promi
   return found;
 }
 
-/** A part of the cases, the same for the same seed; all of them with DIFFERENTIAL=all. */
+/** A part of the cases, the same for the same seed; all of them with TOYFS_ALL=1. */
 export function some(cases: readonly Case[], share: number): readonly Case[] {
-  if (process.env.DIFFERENTIAL === 'all') return cases;
+  if (process.env.TOYFS_ALL !== undefined) return cases;
   let state = Number(process.env.SEED ?? 1);
   return cases.filter(() => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
