@@ -7,10 +7,9 @@ import type { Caller } from './caller.js';
 import { constants } from './constants.js';
 import { copyFile } from './copy-file.js';
 import { FileHandle } from './file-handle.js';
-import { asSystemError, assertNotAborted } from './node-errors.js';
-import { OpenFile } from './open-file.js';
+import { FileOpener } from './file-opener.js';
+import { assertNotAborted } from './node-errors.js';
 import { openFlags } from './open-flags.js';
-import { openInode } from './opening.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { checkedPath, type PathLike, pathBytes } from './path-like.js';
 import type { SystemCalls } from './system-calls.js';
@@ -68,34 +67,7 @@ export interface FileFunctions {
 
 /** The functions, for one caller. */
 export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions {
-  const { vfs, user, turns } = caller;
-
-  const openFile = async (
-    path: string | Uint8Array,
-    flags: number,
-    mode: number,
-  ): Promise<OpenFile> => {
-    const opening = openInode(caller, calls, pathBytes(path), flags, mode);
-    const ino = await apiCall('open', opening, path);
-    return new OpenFile(vfs, user, turns, ino, flags);
-  };
-
-  /** Opens, works, and closes whatever happens. */
-  const withFile = async <T>(
-    path: string | Uint8Array,
-    flags: number,
-    mode: number,
-    ...[syscall, work]: [string, (file: OpenFile) => Promise<T>]
-  ): Promise<T> => {
-    const file = await openFile(path, flags, mode);
-    try {
-      return await work(file);
-    } catch (error) {
-      throw asSystemError(error, syscall);
-    } finally {
-      await file.close();
-    }
-  };
+  const files = new FileOpener(caller, calls);
 
   const write = async (
     path: PathLike | FileHandle,
@@ -110,9 +82,9 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
     assertNotAborted(signal);
     const [checkedName, flags] = [checkedPath(path), openFlags(flag)];
     const mode = fileMode(options.mode, 'mode', 0o666);
-    await withFile(checkedName, flags, mode, 'write', async (file) => {
+    await files.with(checkedName, flags, mode, 'write', async (file) => {
       await writeAll(file, checked, encoding, signal);
-      if (flush) await vfs.fsync(file.ino);
+      if (flush) await caller.vfs.fsync(file.ino);
     });
   };
 
@@ -123,7 +95,7 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
       return new FileHandle(
         caller,
         calls,
-        await openFile(path, bits, fileMode(mode, 'mode', 0o666)),
+        await files.open(path, bits, fileMode(mode, 'mode', 0o666)),
       );
     },
     readFile: (async (given: PathLike | FileHandle, options?: unknown) => {
@@ -133,7 +105,7 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
       assertNotAborted(signal);
       const path = checkedPath(given);
       const flags = openFlags(flag || 'r');
-      return withFile(path, flags, 0o666, 'read', (file) => readAll(file, encoding, signal));
+      return files.with(path, flags, 0o666, 'read', (file) => readAll(file, encoding, signal));
     }) as FileFunctions['readFile'],
     async writeFile(path, data, options) {
       const asked = optionsOf<WriteFileOptions>(options, { encoding: 'utf8' });
@@ -145,7 +117,7 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
     },
     async truncate(given, length) {
       const path = checkedPath(given);
-      await withFile(path, constants.O_RDWR, 0, 'ftruncate', async (file) => {
+      await files.with(path, constants.O_RDWR, 0, 'ftruncate', async (file) => {
         await file.truncate(Math.max(0, integer(length ?? 0, 'len')));
       });
     },
