@@ -1,4 +1,5 @@
 /**
- * For tests of what stands on a Vfs: a file system in memory that is obviously right.
+ * For tests of what stands on a Vfs: a file system in memory that is obviously right, and one that is late.
  */
+export { lateVfs } from './late-vfs.js';
 export { MemoryVfs, type MemoryVfsOptions } from './memory-vfs.js';
