@@ -2,12 +2,13 @@
  * The functions of `fs.promises` about what a path leads to: attributes, permissions, space.
  */
 
+import type { FsStatistics } from '../vfs.js';
 import { apiCall } from './api-call.js';
 import type { Caller } from './caller.js';
 import { codedError } from './node-errors.js';
 import { checkedPath, type PathLike, pathBytes } from './path-like.js';
 import { type BigIntOption, type BigIntStats, StatFs, type Stats, statsOf } from './stats.js';
-import { now } from './steps.js';
+import { now, type Steps } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
 import { fileMode, ownerId, smallMode, timestamp } from './validate.js';
 
@@ -23,11 +24,31 @@ export interface StatOptions extends BigIntOption {
 /** See the head of the file. */
 export interface AttributeFunctions {
   access(path: PathLike, mode?: number): Promise<void>;
-  stat(path: PathLike, options?: StatOptions & { bigint?: false }): Promise<Stats>;
-  stat(path: PathLike, options: StatOptions & { bigint: true }): Promise<BigIntStats>;
+  stat(
+    path: PathLike,
+    options?: StatOptions & { bigint?: false; throwIfNoEntry?: true },
+  ): Promise<Stats>;
+  stat(
+    path: PathLike,
+    options: StatOptions & { bigint: true; throwIfNoEntry?: true },
+  ): Promise<BigIntStats>;
+  stat(
+    path: PathLike,
+    options: StatOptions & { throwIfNoEntry: false },
+  ): Promise<Stats | BigIntStats | undefined>;
   stat(path: PathLike, options?: StatOptions): Promise<Stats | BigIntStats>;
-  lstat(path: PathLike, options?: StatOptions & { bigint?: false }): Promise<Stats>;
-  lstat(path: PathLike, options: StatOptions & { bigint: true }): Promise<BigIntStats>;
+  lstat(
+    path: PathLike,
+    options?: StatOptions & { bigint?: false; throwIfNoEntry?: true },
+  ): Promise<Stats>;
+  lstat(
+    path: PathLike,
+    options: StatOptions & { bigint: true; throwIfNoEntry?: true },
+  ): Promise<BigIntStats>;
+  lstat(
+    path: PathLike,
+    options: StatOptions & { throwIfNoEntry: false },
+  ): Promise<Stats | BigIntStats | undefined>;
   lstat(path: PathLike, options?: StatOptions): Promise<Stats | BigIntStats>;
   statfs(path: PathLike, options?: BigIntOption & { bigint?: false }): Promise<StatFs>;
   statfs(path: PathLike, options: BigIntOption & { bigint: true }): Promise<StatFs<bigint>>;
@@ -47,10 +68,17 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
     follow: boolean,
     given: PathLike,
     options?: StatOptions,
-  ): Promise<Stats | BigIntStats> => {
+  ): Promise<Stats | BigIntStats | undefined> => {
     const path = checkedPath(given);
-    const attributes = await apiCall(syscall, calls.stat(pathBytes(path), follow), path);
-    return statsOf(attributes, caller.dev, options);
+    try {
+      const attributes = await apiCall(syscall, calls.stat(pathBytes(path), follow), path);
+      return statsOf(attributes, caller.dev, options);
+    } catch (error) {
+      // Node 20 has this only in the Sync forms, later ones here too.
+      const isAbsent = ['ENOENT', 'ENOTDIR'].includes((error as { code: string }).code);
+      if (options?.throwIfNoEntry === false && isAbsent) return undefined;
+      throw error;
+    }
   };
   const chown = async (
     syscall: string,
@@ -81,20 +109,8 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
       stat('stat', true, path, options)) as AttributeFunctions['stat'],
     lstat: ((path: PathLike, options?: StatOptions) =>
       stat('lstat', false, path, options)) as AttributeFunctions['lstat'],
-    statfs: (async (given: PathLike, options?: BigIntOption) => {
-      const path = checkedPath(given);
-      const statistics = await apiCall(
-        'statfs',
-        (function* () {
-          yield* calls.stat(pathBytes(path), true);
-          return yield* now(caller.vfs.statfs());
-        })(),
-        path,
-      );
-      return options?.bigint === true
-        ? new StatFs(statistics, BigInt)
-        : new StatFs(statistics, (value) => value);
-    }) as AttributeFunctions['statfs'],
+    statfs: ((path: PathLike, options?: BigIntOption) =>
+      statfs(caller, calls, path, options)) as AttributeFunctions['statfs'],
     async chmod(given, mode) {
       const path = checkedPath(given);
       await apiCall('chmod', calls.chmod(pathBytes(path), true, fileMode(mode, 'mode')), path);
@@ -108,4 +124,21 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
     utimes: (path, atime, mtime) => utimes('utime', true, path, atime, mtime),
     lutimes: (path, atime, mtime) => utimes('lutime', false, path, atime, mtime),
   };
+}
+
+async function statfs(
+  { vfs }: Caller,
+  calls: SystemCalls,
+  given: PathLike,
+  options: BigIntOption | undefined,
+): Promise<StatFs<number> | StatFs<bigint>> {
+  const path = checkedPath(given);
+  const steps = function* (): Steps<FsStatistics> {
+    yield* calls.stat(pathBytes(path), true);
+    return yield* now(vfs.statfs());
+  };
+  const statistics = await apiCall('statfs', steps(), path);
+  return options?.bigint === true
+    ? new StatFs(statistics, BigInt)
+    : new StatFs(statistics, (value) => value);
 }

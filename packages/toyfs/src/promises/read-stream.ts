@@ -6,7 +6,7 @@ import { finished, Readable } from 'node:stream';
 import type { FileHandle } from './file-handle.js';
 import { outOfRange } from './node-errors.js';
 import { type CommonOptions, optionsOf } from './options.js';
-import { integer } from './validate.js';
+import { int32, integer } from './validate.js';
 
 /** How to read. Both ends are bytes in the file, and both belong to the part. */
 export interface ReadStreamOptions {
@@ -49,6 +49,7 @@ export class ReadStream extends Readable {
     path: string | Uint8Array | undefined,
     options?: ReadStreamOptions | BufferEncoding,
   ) {
+    if (typeof source !== 'function') int32(source.fd, 'fd', 0);
     const given = optionsOf<ReadStreamOptions & CommonOptions>(options, {});
     const { start, end = Number.POSITIVE_INFINITY, autoClose = true, encoding } = given;
     if (start !== undefined) integer(start, 'start', 0);

@@ -7,7 +7,7 @@ import { Writable } from 'node:stream';
 import type { FileHandle } from './file-handle.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { closeStream, type OpenForStream } from './read-stream.js';
-import { boolean, integer } from './validate.js';
+import { boolean, int32, integer } from './validate.js';
 
 /** How to write. */
 export interface WriteStreamOptions {
@@ -47,6 +47,7 @@ export class WriteStream extends Writable {
     path: string | Uint8Array | undefined,
     options?: WriteStreamOptions | BufferEncoding,
   ) {
+    if (typeof source !== 'function') int32(source.fd, 'fd', 0);
     const given = optionsOf<WriteStreamOptions & CommonOptions>(options, {});
     const { start, autoClose = true, flush } = given;
     if (flush !== undefined && flush !== null) boolean(flush, 'options.flush');

@@ -74,6 +74,15 @@ test('frozen, changes wait and reads go on', async () => {
   expect(await fs.promises.readFile('/d/new', 'utf8')).toBe('x');
 });
 
+test('what may be absent is asked for without a failure', async () => {
+  const { stat, lstat } = fs.promises;
+  expect(await stat('/none', { throwIfNoEntry: false })).toBe(undefined);
+  expect(await lstat('/d/f/none', { throwIfNoEntry: false, bigint: true })).toBe(undefined);
+  await expect(stat(`/${'n'.repeat(256)}`, { throwIfNoEntry: false })).rejects.toThrow(
+    'ENAMETOOLONG',
+  );
+});
+
 describe('callbacks', () => {
   test('results and failures', async () => {
     expect(await called((done) => fs.readFile('/d/f', 'utf8', done))).toEqual(['content']);
@@ -130,6 +139,16 @@ describe('streams by path', () => {
     await using handle = await fs.promises.open('/d/f');
     expect(handle.fd).toBe(3);
   });
+});
+
+test('a closed handle makes no streams; one web stream at a time', async () => {
+  const handle = await fs.promises.open('/d/f');
+  handle.readableWebStream();
+  expect(() => handle.readableWebStream()).toThrow('Invalid state: The FileHandle is locked');
+  await handle.close();
+  expect(() => handle.readableWebStream()).toThrow('Invalid state: The FileHandle is closed');
+  expect(() => handle.createReadStream()).toThrow(RangeError);
+  expect(() => handle.createWriteStream()).toThrow(RangeError);
 });
 
 describe('watch', () => {
