@@ -62,6 +62,7 @@ export class PendingMap {
   /** The same for stretches, which are no more than the rows. */
   #stretches = new Int32Array(2 * ROWS_LEAST).fill(NONE);
   #count = 0;
+  #highest = 0;
   readonly #spaces = new Set<number>();
 
   /** Changes held. */
@@ -91,6 +92,7 @@ export class PendingMap {
       columns.space[row] = space;
       columns.block[row] = block;
       columns.version[row] = entry.version;
+      this.#highest = Math.max(this.#highest, entry.version);
       if (first === NONE) {
         this.#table[slot] = row;
         columns.next[row] = NONE;
@@ -137,7 +139,8 @@ export class PendingMap {
 
   /** Entries of one space whose version is from `from` on and below `to`, removals left out. */
   countOf(space: number, from: number, to: number): number {
-    if (!this.#spaces.has(space)) return 0;
+    // Versions of spans are the highest, and there are hardly ever any.
+    if (!this.#spaces.has(space) || from > this.#highest) return 0;
     const { space: spaces, state, version } = this.#columns;
     let count = 0;
     for (let row = 0; row < this.#count; row += 1) {
@@ -180,6 +183,7 @@ export class PendingMap {
     this.#table.fill(NONE);
     this.#stretches.fill(NONE);
     this.#count = 0;
+    this.#highest = 0;
     this.#spaces.clear();
   }
 
