@@ -55,7 +55,7 @@ const BUDGETS = {
 async function bySize({ quick, say }) {
   const stores = new Map();
   for (const size of SIZES) stores.set(size, await makeStore({ size }));
-  const found = await inTurns(SIZES, quick ? 3 : 5, (size) => oneOfEach(stores.get(size), quick));
+  const found = await inTurns(SIZES, quick ? 3 : 5, (size) => oneOfEach(stores.get(size)));
   return Object.entries(BUDGETS).flatMap(([what, budget]) => {
     const points = SIZES.map((size, n) => ({
       at: IN_GIB.at(size),
@@ -90,9 +90,9 @@ async function bySize({ quick, say }) {
 }
 
 /** Some calls of each kind on one store: the median time, and the flushes of one. */
-async function oneOfEach(store, quick) {
+async function oneOfEach(store) {
   const { save, volume, counter } = store;
-  const calls = quick ? 10 : 20;
+  const calls = 20;
   const answers = {};
   await scatter(volume, WRITES);
   const count = async (what, times, work) => {
