@@ -23,7 +23,7 @@ trap cleanup EXIT
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 ok() { printf '  ok: %s\n' "$*"; }
 fail() { printf '  MISMATCH: %s\n' "$*" >&2; exit 1; }
-pal() { node "$root/apps/cli/dist/main.js" "$@" --store "$store"; }
+pal() { node "$root/apps/cli/dist/pal.cjs" "$@" --store "$store"; }
 uri() { printf 'nbd+unix:///%s?socket=%s' "$1" "$store/nbd.sock"; }
 sum() { sha256sum | cut -d' ' -f1; }
 sum_of() { nbdcopy "$(uri "$1")" - | sum; }
@@ -53,7 +53,7 @@ same "$(sum <"$image")" "$before_sum" 'adopting changed no byte'
 same "$(stat -c '%i %s' "$image")" "$before_stat" 'same inode, same size'
 
 say '3. Serve it, and write to it with fio over NBD'
-node "$root/apps/cli/dist/main.js" serve --store "$store" >"$work/daemon.log" 2>&1 &
+node "$root/apps/cli/dist/pal.cjs" serve --store "$store" >"$work/daemon.log" 2>&1 &
 daemon=$!
 for _ in $(seq 200); do nbdinfo --size "$(uri prod)" >/dev/null 2>&1 && break; sleep 0.05; done
 nbdinfo --list "$(uri prod)" | grep -E '^export|^\s+export-size' || fail 'nothing is served'

@@ -10,7 +10,7 @@ for tool in fio qemu-img nbdcopy nbdinfo; do
 done
 work=$(mktemp -d)
 export PALIMPSEST_STORE=$work/store
-pal() { node apps/cli/dist/main.js "$@"; }
+pal() { node apps/cli/dist/pal.cjs "$@"; }
 say() { printf 'ok  %s\n' "$1"; }
 uri() { printf 'nbd+unix:///%s?socket=%s/nbd.sock' "$1" "$PALIMPSEST_STORE"; }
 sum() { nbdcopy "$(uri "$1")" - | sha256sum | cut -d' ' -f1; }
@@ -24,7 +24,7 @@ trap 'if [[ -n $server ]]; then kill "$server" 2>/dev/null; wait "$server" || tr
 pal init 2>/dev/null
 pal volume create prod --size 256M >/dev/null 2>&1
 serve() {
-  node apps/cli/dist/main.js serve >/dev/null 2>&1 & # no function: its shell would be what is killed
+  node apps/cli/dist/pal.cjs serve >/dev/null 2>&1 & # no function: its shell would be what is killed
   server=$!
   for _ in $(seq 200); do nbdinfo --size "$(uri prod)" >/dev/null 2>&1 && return; sleep 0.1; done
 }

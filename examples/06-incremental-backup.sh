@@ -15,11 +15,11 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 ok() { printf '  ok: %s\n' "$*"; }
 fail() { printf '  MISMATCH: %s\n' "$*" >&2; exit 1; }
-pal() { node "$root/apps/cli/dist/main.js" "$@"; }
+pal() { node "$root/apps/cli/dist/pal.cjs" "$@"; }
 uri() { printf 'nbd+unix:///%s?socket=%s/nbd.sock' "$2" "$1"; }
 sum_of() { nbdcopy "$(uri "$1" "$2")" - | sha256sum; }
 serve() {
-  node "$root/apps/cli/dist/main.js" serve --store "$1" >>"$1.log" 2>&1 &
+  node "$root/apps/cli/dist/pal.cjs" serve --store "$1" >>"$1.log" 2>&1 &
   for _ in $(seq 600); do nbdinfo --list "$(uri "$1" '')" >/dev/null 2>&1 && return; sleep 0.05; done
   cat "$1.log" >&2 && fail "the daemon of $1 does not answer"
 }

@@ -67,7 +67,7 @@ async function npmStart() {
 
 const inClone = (command) => tool('bash', '-c', `cd '${clone}' && ${command}`);
 const snapshots = async () =>
-  JSON.parse(await inClone('node apps/cli/dist/main.js snapshot list --json')).items;
+  JSON.parse(await inClone('node apps/cli/dist/pal.cjs snapshot list --json')).items;
 
 try {
   await tool('git', 'clone', '--quiet', '--no-hardlinks', ROOT, clone);
@@ -92,9 +92,9 @@ try {
       .map((block) => block.replaceAll(/^```.*$/gm, ''));
     const script = `
       set -euo pipefail
-      pal() { node '${clone}/apps/cli/dist/main.js' "$@"; }
+      pal() { node '${clone}/apps/cli/dist/pal.cjs' "$@"; }
       cd '${work}' && truncate -s 16M disk.img
-      ${served.replace(/^pal serve$/m, "node '$CLONE/apps/cli/dist/main.js' serve & daemon=$!")}
+      ${served.replace(/^pal serve$/m, "node '$CLONE/apps/cli/dist/pal.cjs' serve & daemon=$!")}
       trap 'kill $daemon; wait $daemon' EXIT
       for _ in $(seq 200); do test -S "$PALIMPSEST_STORE/nbd.sock" && break; sleep 0.05; done
       ${asked}`;

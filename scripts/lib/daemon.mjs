@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 /** The root of the repository. */
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 /** The built command line. */
-export const PAL = join(ROOT, 'apps/cli/dist/main.js');
+export const PAL = join(ROOT, 'apps/cli/dist/pal.cjs');
 /** A daemon that has not opened its socket after this long is broken, on the slowest machine too. */
 const READY_MS = 20_000;
 /** Graceful shutdown promises 5 s; the rest is for a busy machine. */

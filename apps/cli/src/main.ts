@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The palimpsest command: hands the process's own streams and arguments to `runCli`. */
 import { processTerminal } from './process-terminal.js';
 import { runCli } from './run-cli.js';

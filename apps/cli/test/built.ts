@@ -8,7 +8,7 @@ import path from 'node:path';
 import { afterEach } from 'vitest';
 
 /** The built command. */
-export const PROGRAM = path.resolve(import.meta.dirname, '../dist/main.js');
+export const PROGRAM = path.resolve(import.meta.dirname, '../dist/pal.cjs');
 
 /** How long anything may take before the test gives up on it; far more than it takes, also on a machine
  * that does ten other things: filling a disk was cut off at 20 s there, and looked like a disk with room. */

@@ -64,6 +64,28 @@ async function fillAndFree(cwd: string): Promise<void> {
 }
 
 describe.runIf(built)('the daemon', () => {
+  test.runIf(process.platform === 'linux')(
+    'has threads for several disks that hang, set before anything uses the pool',
+    async () => {
+      const cwd = await scratch();
+      await palIn(cwd)('init');
+      const threads = async (size: string | undefined): Promise<number> => {
+        const before = process.env.UV_THREADPOOL_SIZE;
+        if (size !== undefined) process.env.UV_THREADPOOL_SIZE = size;
+        const server = await serveIn(cwd);
+        if (before === undefined) delete process.env.UV_THREADPOOL_SIZE;
+        else process.env.UV_THREADPOOL_SIZE = before;
+        const found = (await readdir(`/proc/${server.child.pid}/task`)).length;
+        expect((await server.stop('SIGINT')).code).toBe(0);
+        return found;
+      };
+      const [usual, more] = [await threads(undefined), await threads('96')];
+      expect(usual).toBeGreaterThanOrEqual(64);
+      expect(more - usual).toBe(96 - 64);
+    },
+    PATIENCE_MS,
+  );
+
   test.runIf(qemu && nbdinfo)(
     'the demo prints three lines that work, stops, and goes on',
     async () => {

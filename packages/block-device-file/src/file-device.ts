@@ -8,8 +8,12 @@ import { sizeOfBlockSpecial } from './block-special.js';
 import { syncDirectoryOf } from './directory.js';
 import { type FileCalls, systemCalls } from './file-calls.js';
 import { FileDriver } from './file-driver.js';
+import type { Trust } from './pace.js';
+import { PacesByDisk } from './paces.js';
+import { isRemote } from './remote.js';
 import { SpaceHelper } from './space.js';
 import { translate } from './system-errors.js';
+import { ThreadPool, threadsOfProcess } from './thread-pool.js';
 
 /** How to open a file. */
 export interface FileDeviceOptions {
@@ -31,7 +35,15 @@ export interface FileDeviceParts {
   readonly calls?: FileCalls;
   /** Name of the program that takes and frees space. */
   readonly spaceCommand?: string;
+  /** @default 'earned'; 'never' on a remote file system */
+  readonly trust?: Trust;
+  readonly pool?: ThreadPool;
 }
+
+/** The paces of open files, by the disk that they are on. */
+const paces = new PacesByDisk();
+/** The threads of this process. */
+const threadPool = new ThreadPool(threadsOfProcess(), systemCalls.now);
 
 /**
  * Opens a file as a device. A created file's name is durable when this resolves.
@@ -62,8 +74,19 @@ export async function openWith(
   try {
     if (create !== undefined && create.allocate !== true) fs.ftruncateSync(fd, create.size);
     const file = inspect(fd, path, blockSize, readOnly);
-    const space = new SpaceHelper(fd, parts.spaceCommand);
-    const device = checked(new FileDriver(file, parts.calls ?? systemCalls, space));
+    const { pace, forget } = paces.add(
+      file.disk,
+      parts.trust ?? (isRemote(path) ? 'never' : 'earned'),
+    );
+    const device = checked(
+      new FileDriver(file, {
+        calls: parts.calls ?? systemCalls,
+        space: new SpaceHelper(fd, parts.spaceCommand),
+        pace,
+        lane: (parts.pool ?? threadPool).lane(),
+        closed: forget,
+      }),
+    );
     if (create?.allocate === true) await device.resize(create.size);
     if (create !== undefined) await syncDirectoryOf(path);
     return device;
@@ -106,5 +129,6 @@ function inspect(fd: number, path: string, blockSize: number, readOnly: boolean)
         `(${rest} bytes over): make it larger with "truncate -s ${next} ${path}"${smaller}`,
     );
   }
-  return { fd, path, size, blockSize, readOnly, special };
+  const disk = special ? status.rdev : status.dev;
+  return { fd, path, size, blockSize, readOnly, special, disk };
 }

@@ -20,12 +20,12 @@ import {
   type ZeroOptions,
 } from '@palimpsest/block-device';
 import type { FileCalls } from './file-calls.js';
-import { Pace } from './pace.js';
+import type { Pace } from './pace.js';
+import { LARGE, PoolCalls } from './pool-calls.js';
 import type { SpaceHelper } from './space.js';
 import { reason, systemCode, translate } from './system-errors.js';
+import type { Lane } from './thread-pool.js';
 
-/** Requests of this many bytes or more go to the thread pool: copying them takes a while. */
-const LARGE = 256 * 1024;
 /** Ranges of this many bytes or more are worth a child process. */
 const WORTH_A_HELPER = 1 << 20;
 /** Bytes of zeros written at a time. */
@@ -45,6 +45,16 @@ export interface OpenFile {
   readonly special: boolean;
 }
 
+/** What a driver works with. */
+export interface DriverParts {
+  readonly calls: FileCalls;
+  readonly space: SpaceHelper;
+  readonly pace: Pace;
+  readonly lane: Lane;
+  /** Called when the file has been closed. */
+  readonly closed: () => void;
+}
+
 export class FileDriver implements BlockDriver {
   readonly blockSize: number;
   readonly readOnly: boolean;
@@ -53,7 +63,9 @@ export class FileDriver implements BlockDriver {
   readonly #special: boolean;
   readonly #calls: FileCalls;
   readonly #space: SpaceHelper;
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
+  readonly #pool: PoolCalls;
+  readonly #closed: () => void;
   #size: number;
   #inFlight = 0;
   #onIdle: (() => void) | undefined;
@@ -63,15 +75,18 @@ export class FileDriver implements BlockDriver {
   #nextFlush: Promise<void> | undefined;
   #resizing: Promise<void> = Promise.resolve();
 
-  constructor(file: OpenFile, calls: FileCalls, space: SpaceHelper) {
+  constructor(file: OpenFile, parts: DriverParts) {
     this.blockSize = file.blockSize;
     this.readOnly = file.readOnly;
     this.#fd = file.fd;
     this.#path = file.path;
     this.#special = file.special;
     this.#size = file.size;
-    this.#calls = calls;
-    this.#space = space;
+    this.#calls = parts.calls;
+    this.#space = parts.space;
+    this.#pace = parts.pace;
+    this.#pool = new PoolCalls(file.fd, parts.calls, parts.pace, parts.lane);
+    this.#closed = parts.closed;
   }
 
   get size(): number {
@@ -80,9 +95,9 @@ export class FileDriver implements BlockDriver {
 
   readInto(target: Uint8Array, position: number): Completion {
     const { length } = target;
-    if (length >= LARGE) return this.#track(this.#read(target, position, 0));
+    if (length >= LARGE) return this.#track(this.#read(target, position));
     const from = this.#calls.now();
-    if (!this.#pace.mayBlock(from)) return this.#track(this.#read(target, position, 0));
+    if (!this.#pace.mayBlock(from)) return this.#track(this.#read(target, position));
     let done = 0;
     while (done < length) {
       let count: number;
@@ -102,9 +117,9 @@ export class FileDriver implements BlockDriver {
   write(source: Uint8Array, position: number): Completion {
     const { length } = source;
     this.#dirty = true;
-    if (length >= LARGE) return this.#track(this.#write(source, position, 0));
+    if (length >= LARGE) return this.#track(this.#write(source, position));
     const from = this.#calls.now();
-    if (!this.#pace.mayBlock(from)) return this.#track(this.#write(source, position, 0));
+    if (!this.#pace.mayBlock(from)) return this.#track(this.#write(source, position));
     let done = 0;
     while (done < length) {
       try {
@@ -159,46 +174,38 @@ export class FileDriver implements BlockDriver {
       });
     }
     fs.closeSync(this.#fd);
+    this.#closed();
   }
 
-  #read(target: Uint8Array, position: number, from: number): Promise<void> {
+  #read(target: Uint8Array, position: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const step = (done: number): void => {
-        const rest = target.length - done;
-        this.#calls.read(this.#fd, target, done, rest, position + done, (error, count) => {
-          if (error !== null && error.code === 'EINTR') step(done);
-          else if (error !== null) {
-            const what = `read ${target.length} bytes at ${position} of ${this.#path}`;
-            reject(translate(error, what));
-          } else if (count === 0) reject(this.#shrunk(position + done));
-          else if (count < rest) step(done + count);
-          else resolve();
-        });
-      };
-      step(from);
+      this.#pool.read(target, position, (error, count) => {
+        if (error !== null) {
+          const what = `read ${target.length} bytes at ${position} of ${this.#path}`;
+          reject(translate(error, what));
+        } else if (count < target.length) reject(this.#shrunk(position + count));
+        else resolve();
+      });
     });
   }
 
-  #write(source: Uint8Array, position: number, from: number): Promise<void> {
+  #write(source: Uint8Array, position: number): Promise<void> {
+    // A flush that began meanwhile has not covered these bytes.
+    const each = (): void => {
+      this.#dirty = true;
+    };
     return new Promise((resolve, reject) => {
-      const step = (done: number): void => {
-        const rest = source.length - done;
-        this.#calls.write(this.#fd, source, done, rest, position + done, (error, count) => {
-          this.#dirty = true; // a flush that began meanwhile has not covered these bytes
-          if (error !== null && error.code === 'EINTR') step(done);
-          else if (error !== null) reject(this.#writeFailed(error, source.length, position));
-          else if (count < rest) step(done + count);
-          else resolve();
-        });
-      };
-      step(from);
+      this.#pool.write(source, position, each, (error) => {
+        if (error !== null) reject(this.#writeFailed(error, source.length, position));
+        else resolve();
+      });
     });
   }
 
   #startFlush(): Promise<void> {
     this.#dirty = false;
     const flushing = new Promise<void>((resolve, reject) => {
-      this.#calls.fdatasync(this.#fd, (error) => {
+      this.#pool.sync((error) => {
         this.#flushing = undefined;
         if (error === null) return resolve();
         this.#dirty = true;

@@ -9,12 +9,13 @@ import {
   type DeviceFixture,
   readOnlyDeviceCases,
 } from '@palimpsest/block-device/testing';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { searchEnd } from '../src/block-special.js';
 import { type FileCalls, systemCalls } from '../src/file-calls.js';
 import { type FileDeviceOptions, openWith } from '../src/file-device.js';
 import { openFileDevice, renameDurably } from '../src/index.js';
-import { Pace } from '../src/pace.js';
+import type { Trust } from '../src/pace.js';
+import { isRemote } from '../src/remote.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'palimpsest-file-'));
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -33,7 +34,11 @@ function run<F>(name: string, cases: readonly ConformanceCase<F>[], fixture: F):
 }
 
 /** The suite over files, with some of the system replaced; D5 and D6 through failing calls. */
-function fixture(blockSize: number, calls: Partial<FileCalls> = {}, spaceCommand?: string) {
+function fixture(
+  blockSize: number,
+  calls: Partial<FileCalls> = {},
+  more: { spaceCommand?: string; trust?: Trust } = {},
+) {
   const paths = new WeakMap<BlockDevice, string>();
   const faults = new WeakMap<BlockDevice, { flush?: string; write?: string }>();
   const open = async (file: string, options: FileDeviceOptions): Promise<BlockDevice> => {
@@ -61,11 +66,7 @@ function fixture(blockSize: number, calls: Partial<FileCalls> = {}, spaceCommand
         else (calls.write ?? systemCalls.write)(fd, buffer, offset, length, position, done);
       },
     };
-    const device = await openWith(
-      { calls: parts, ...(spaceCommand === undefined ? {} : { spaceCommand }) },
-      file,
-      options,
-    );
+    const device = await openWith({ calls: parts, trust: 'given', ...more }, file, options);
     paths.set(device, file);
     faults.set(device, fault);
     return device;
@@ -114,8 +115,13 @@ function atMost(most: number): Partial<FileCalls> {
 run('file, 4096-byte blocks', blockDeviceCases, fixture(4096));
 run('file, 512-byte blocks', blockDeviceCases, fixture(512));
 run('file, 64 KiB blocks: large requests', blockDeviceCases, fixture(65_536));
-run('file without fallocate', blockDeviceCases, fixture(65_536, {}, 'no-such-program'));
+run(
+  'file without fallocate',
+  blockDeviceCases,
+  fixture(65_536, {}, { spaceCommand: 'no-such-program' }),
+);
 run('file on a slow disk: thread pool', blockDeviceCases, fixture(512, { now: slowClock() }));
+run('file that is not trusted yet', blockDeviceCases, fixture(4096, {}, { trust: 'earned' }));
 run('file with short calls', blockDeviceCases, fixture(512, atMost(700)));
 // Whole sectors here: calls that are both torn and overlap mix, and no device promises otherwise.
 run('file with short calls by the pool', blockDeviceCases, {
@@ -208,6 +214,38 @@ describe('opening', () => {
     await renameDurably(from, to);
     expect(fs.readFileSync(to, 'utf8')).toBe('new');
     await expect(renameDurably(from, to)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  });
+});
+
+describe('calls at once (P1, P4)', () => {
+  test('a file is read and written at once when it has been fast for a while', async () => {
+    const calls = { ...systemCalls, now: () => 0 };
+    await using device = await openWith({ calls }, newPath(), { create: { size: 65_536 } });
+    const block = new Uint8Array(4096);
+    for (let call = 0; call < 64; call += 1) {
+      const completion = call % 2 === 0 ? device.readInto(block, 0) : device.write(block, 4096);
+      expect(completion).toBeInstanceOf(Promise);
+      await completion;
+    }
+    expect(device.readInto(block, 0)).toBeUndefined();
+    expect(device.write(block, 0)).toBeUndefined();
+  });
+
+  test('one on a remote file system is not', async () => {
+    const statfs = fs.statfsSync(folder, { bigint: true });
+    const spied = vi.spyOn(fs, 'statfsSync');
+    spied.mockReturnValueOnce({ ...statfs, type: 0x6573_5546n });
+    const calls = { ...systemCalls, now: () => 0 };
+    await using device = await openWith({ calls }, newPath(), { create: { size: 65_536 } });
+    expect(spied).toHaveBeenCalled();
+    vi.restoreAllMocks();
+    for (let call = 0; call < 100; call += 1) {
+      const completion = device.readInto(new Uint8Array(4096), 0);
+      expect(completion).toBeInstanceOf(Promise);
+      await completion;
+    }
+    expect(isRemote(folder)).toBe(false);
+    expect(isRemote(path.join(folder, 'none'))).toBe(false);
   });
 });
 
@@ -471,64 +509,6 @@ describe('disks', () => {
       fs.closeSync(fd);
     },
   );
-});
-
-describe('pace', () => {
-  /** Calls of `tookMs` one after the other until the pool has to do the work; how many, how long. */
-  function untilRest(pace: Pace, from: number, tookMs: number): { calls: number; end: number } {
-    let now = from;
-    let calls = 0;
-    while (pace.mayBlock(now) && calls < 1000) {
-      pace.blocked(now, now + tookMs);
-      now += tookMs;
-      calls += 1;
-    }
-    return { calls, end: now };
-  }
-
-  function restOf(pace: Pace, from: number): number {
-    let now = from;
-    while (!pace.mayBlock(now)) now += 1;
-    return now - from;
-  }
-
-  test('a disk that is always slow soon goes to the pool, and rests longer each time', () => {
-    const pace = new Pace();
-    const rests: number[] = [];
-    let now = 0;
-    for (let round = 0; round < 16; round += 1) {
-      const { calls, end } = untilRest(pace, now, 8);
-      expect(calls).toBeLessThan(20);
-      rests.push(restOf(pace, end));
-      now = end + (rests.at(-1) as number);
-    }
-    expect(rests.slice(0, 4)).toEqual([10, 20, 40, 80]);
-    expect(rests.at(-1)).toBe(60_000);
-  });
-
-  test('being put off the processor now and then is not a slow disk', () => {
-    const pace = new Pace();
-    for (let now = 0; now < 60_000; now += 25) {
-      expect(pace.mayBlock(now)).toBe(true);
-      pace.blocked(now, now + 8); // a third of the time, in calls of 8 ms
-    }
-  });
-
-  test('a stall takes less than one percent of the time', () => {
-    const pace = new Pace();
-    pace.blocked(0, 500);
-    expect(restOf(pace, 500)).toBe(50_000);
-  });
-
-  test('forgives after many fast calls', () => {
-    const pace = new Pace();
-    const first = untilRest(pace, 0, 40);
-    const second = untilRest(pace, first.end + restOf(pace, first.end), 40);
-    expect(restOf(pace, second.end)).toBe(20);
-    for (let call = 0; call < 2000; call += 1) pace.blocked(second.end, second.end + 0.5);
-    const third = untilRest(pace, second.end + 1000, 40);
-    expect(restOf(pace, third.end)).toBe(10);
-  });
 });
 
 test.runIf(process.platform === 'linux')(
