@@ -3,7 +3,6 @@
  * is driven; what they do is in names.ts, file-data.ts, inodes.ts and xattr.ts.
  */
 import type { Core } from './core.js';
-import { FsError } from './errors.js';
 import { FileSpace } from './file-space.js';
 import { Freezer } from './freezer.js';
 import { Operations } from './operations.js';
@@ -52,6 +51,13 @@ export class FileSystem implements Vfs {
     return this.#run.read(() => this.#parts.names.lookup(parent, name));
   }
 
+  find(parent: number, name: Uint8Array): Answer<Attributes | undefined> {
+    return this.#run.read(() => {
+      const ino = this.#parts.names.find(parent, name);
+      return ino === undefined ? undefined : this.#parts.inodes.get(ino).attributes();
+    });
+  }
+
   getattr(ino: number): Answer<Attributes> {
     return this.#run.read(() => this.#parts.inodes.get(ino).attributes());
   }
@@ -59,9 +65,8 @@ export class FileSystem implements Vfs {
   setattr(ino: number, changes: AttributeChanges): Answer<Attributes> {
     const { size } = changes;
     if (size === undefined) return this.#setattr(ino, changes);
-    assertSize(size);
     const { inodes } = this.#parts;
-    this.#run.assertOpen();
+    this.#run.assertOpen(size);
     const resized = inodes.resize(() => inodes.file(ino), size);
     this.#run.scheduleCommit();
     const then = (): Answer<Attributes> => {
@@ -146,14 +151,12 @@ export class FileSystem implements Vfs {
   }
 
   read(ino: number, target: Uint8Array, offset: number): Answer<number> {
-    assertSize(offset);
-    this.#run.assertOpen();
+    this.#run.assertOpen(offset);
     return this.#parts.reader.read(() => this.#parts.inodes.file(ino), target, offset);
   }
 
   write(ino: number, source: Uint8Array, offset: number): Answer<void> {
-    assertSize(offset);
-    this.#run.assertOpen();
+    this.#run.assertOpen(offset);
     if (source.length === 0) {
       return this.#run.read(() => {
         this.#parts.inodes.file(ino);
@@ -170,28 +173,24 @@ export class FileSystem implements Vfs {
     length: number,
     { keepSize = false }: { readonly keepSize?: boolean } = {},
   ): Answer<void> {
-    assertSize(offset);
-    assertSize(length);
-    this.#run.assertOpen();
+    this.#run.assertOpen(offset, length);
     this.#run.scheduleCommit();
     return this.#run.afterData(this.#space.allocate(ino, offset, length, keepSize), ino);
   }
 
   punchHole(ino: number, offset: number, length: number): Answer<void> {
-    assertSize(offset);
-    assertSize(length);
-    this.#run.assertOpen();
+    this.#run.assertOpen(offset, length);
     this.#run.scheduleCommit();
     return this.#run.afterData(this.#space.punch(ino, offset, length), ino);
   }
 
   seek(ino: number, offset: number, what: 'data' | 'hole'): Answer<number> {
-    assertSize(offset);
+    this.#run.assertOpen(offset);
     return this.#run.read(() => this.#space.seek(ino, offset, what));
   }
 
   readdir(ino: number, cookie: number, limit: number): Answer<readonly DirectoryEntry[]> {
-    assertSize(cookie);
+    this.#run.assertOpen(cookie);
     return this.#run.read(() =>
       this.#parts.directories.list(this.#parts.inodes.directory(ino), cookie, limit),
     );
@@ -291,9 +290,4 @@ export class FileSystem implements Vfs {
   #make(body: () => number, parent: number, name: Uint8Array): Answer<number> {
     return this.#run.change(body, (ino) => ({ kind: 'create', ino, parent, name }));
   }
-}
-
-function assertSize(value: number): void {
-  if (Number.isSafeInteger(value) && value >= 0) return;
-  throw new FsError('EINVAL', `${value} is no offset or size`);
 }

@@ -19,11 +19,15 @@ import {
   TYPE_SOCKET,
   TYPE_SYMLINK,
 } from './disk/inode-record.js';
+import { type FileTime, InodeAttributes } from './inode-attributes.js';
 import type { AttributeChanges, Attributes, FileType } from './vfs.js';
 
 const AT = INODE.at;
 /** Bytes of an inode in revision 0, and before the extra fields. */
 export const OLD_INODE_SIZE = 128;
+
+/** The times that a record has. */
+export type TimeName = 'atime' | 'mtime' | 'ctime' | 'birthtime';
 
 /** Types as the upper bits of `mode` say them. */
 const TYPE_NAMES: ReadonlyMap<number, FileType> = new Map<number, FileType>([
@@ -231,36 +235,22 @@ export class Inode {
   attributes(): Attributes {
     const type = this.type as FileType;
     const hasDevice = type === 'character-device' || type === 'block-device';
-    return {
-      ino: this.ino,
-      generation: this.generation,
-      type,
-      mode: this.mode & 0o7777,
-      links: this.links,
-      uid: this.uid,
-      gid: this.gid,
-      rdev: hasDevice ? this.rdev : 0,
-      size: this.bytes,
-      allocated: this.units * 512,
-      atime: this.#time(AT.atime, AT.atimeExtra),
-      mtime: this.#time(AT.mtime, AT.mtimeExtra),
-      ctime: this.#time(AT.ctime, AT.ctimeExtra),
-      birthtime: this.#hasExtra(AT.birthtimeExtra)
-        ? this.#time(AT.birthtime, AT.birthtimeExtra)
-        : 0n,
-    };
+    return new InodeAttributes(this, type, hasDevice ? this.rdev : 0);
+  }
+
+  /** A time in seconds since 1970, and the nanoseconds beyond; 0 where the record does not keep it. */
+  time(name: TimeName): FileTime {
+    const extraField = AT[`${name}Extra`];
+    const hasExtra = this.#hasExtra(extraField);
+    if (name === 'birthtime' && !hasExtra) return { seconds: 0, nanoseconds: 0 };
+    const seconds = this.#view.getInt32(this.at + AT[name], true);
+    if (!hasExtra) return { seconds, nanoseconds: 0 };
+    const extra = this.#u32(extraField);
+    return { seconds: seconds + (extra & 3) * 2 ** 32, nanoseconds: extra >>> 2 };
   }
 
   #hasExtra(field: number): boolean {
     return field + 4 <= OLD_INODE_SIZE + this.extraSize;
-  }
-
-  #time(field: number, extraField: number): bigint {
-    let seconds = this.#view.getInt32(this.at + field, true);
-    if (!this.#hasExtra(extraField)) return BigInt(seconds) * 1_000_000_000n;
-    const extra = this.#u32(extraField);
-    seconds += (extra & 3) * 2 ** 32;
-    return BigInt(seconds) * 1_000_000_000n + BigInt(extra >>> 2);
   }
 
   #setBigTime(field: number, extraField: number, time: bigint): void {

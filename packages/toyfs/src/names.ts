@@ -33,11 +33,16 @@ export class Names {
   }
 
   lookup(parentIno: number, name: Uint8Array): number {
-    const parent = this.#inodes.directory(parentIno);
-    if (name.length > NAME_MAX) throw tooLong();
-    const ino = this.#directories.lookup(parent, nameKey(name));
+    const ino = this.find(parentIno, name);
     if (ino === undefined) throw absent(parentIno, name);
     return ino;
+  }
+
+  /** As `lookup`; undefined for a name that is not there. */
+  find(parentIno: number, name: Uint8Array): number | undefined {
+    const parent = this.#inodes.directory(parentIno);
+    if (name.length > NAME_MAX) throw tooLong();
+    return this.#directories.lookup(parent, nameKey(name));
   }
 
   create(parentIno: number, name: Uint8Array, wanted: NewInode): number {

@@ -93,8 +93,13 @@ export class Operations {
     for (const listener of this.#listeners) listener(event);
   }
 
-  assertOpen(): void {
+  /** Throws for a file system that is closed, and for numbers that are no offset or size. */
+  assertOpen(...sizes: readonly number[]): void {
     if (this.#isClosed) throw new FsError('ESTALE', 'the file system is closed');
+    for (const size of sizes) {
+      if (Number.isSafeInteger(size) && size >= 0) continue;
+      throw new FsError('EINVAL', `${size} is no offset or size`);
+    }
   }
 
   /** What was changed becomes durable by itself after a while. */

@@ -139,6 +139,11 @@ export interface Vfs {
    * @throws {FsError} ENOENT, ENOTDIR, ENAMETOOLONG
    */
   lookup(parent: number, name: Uint8Array): Answer<number>;
+  /**
+   * What `name` stands for in directory `parent`, both at one instant; undefined when it stands for nothing.
+   * @throws {FsError} ENOTDIR, ENAMETOOLONG
+   */
+  find(parent: number, name: Uint8Array): Answer<Attributes | undefined>;
   getattr(ino: number): Answer<Attributes>;
   /** Changes attributes and answers the new ones. @throws {FsError} EISDIR or EINVAL for `size`; EFBIG */
   setattr(ino: number, changes: AttributeChanges): Answer<Attributes>;

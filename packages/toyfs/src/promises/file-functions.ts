@@ -12,6 +12,7 @@ import { assertNotAborted } from './node-errors.js';
 import { openFlags } from './open-flags.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { checkedPath, type PathLike, pathBytes } from './path-like.js';
+import { now } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
 import { boolean, fileMode, integer, smallMode } from './validate.js';
 import { checkedData, type FileData, readAll, writeAll } from './whole-file.js';
@@ -69,7 +70,7 @@ export interface FileFunctions {
 export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions {
   const files = new FileOpener(caller, calls);
 
-  const write = async (
+  const write = (
     path: PathLike | FileHandle,
     data: FileData,
     options: WriteFileOptions,
@@ -82,9 +83,9 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
     assertNotAborted(signal);
     const [checkedName, flags] = [checkedPath(path), openFlags(flag)];
     const mode = fileMode(options.mode, 'mode', 0o666);
-    await files.with(checkedName, flags, mode, 'write', async (file) => {
-      await writeAll(file, checked, encoding, signal);
-      if (flush) await caller.vfs.fsync(file.ino);
+    return files.with(checkedName, flags, mode, 'write', function* (file) {
+      yield* writeAll(file, checked, encoding, signal);
+      if (flush) yield caller.vfs.fsync(file.ino);
     });
   };
 
@@ -117,8 +118,8 @@ export function fileFunctions(caller: Caller, calls: SystemCalls): FileFunctions
     },
     async truncate(given, length) {
       const path = checkedPath(given);
-      await files.with(path, constants.O_RDWR, 0, 'ftruncate', async (file) => {
-        await file.truncate(Math.max(0, integer(length ?? 0, 'len')));
+      await files.with(path, constants.O_RDWR, 0, 'ftruncate', function* (file) {
+        yield* now(file.truncate(Math.max(0, integer(length ?? 0, 'len'))));
       });
     },
     async copyFile(fromGiven, toGiven, mode) {

@@ -20,6 +20,7 @@ import type { OpenFile } from './open-file.js';
 import { type CommonOptions, optionsOf } from './options.js';
 import { ReadStream, type ReadStreamOptions } from './read-stream.js';
 import { type BigIntOption, type BigIntStats, type Stats, statsOf } from './stats.js';
+import { perform } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
 import { bufferArray, fileMode, integer, ownerId, timestamp } from './validate.js';
 import { invalidState, webStream } from './web-stream.js';
@@ -132,7 +133,7 @@ export class FileHandle extends EventEmitter {
       'readFile',
       async () => {
         const { encoding, signal } = optionsOf<CommonOptions>(options, {});
-        return await readAll(this.#file, encoding, signal);
+        return await perform(readAll(this.#file, encoding, signal));
       },
       'read',
     );
@@ -143,7 +144,7 @@ export class FileHandle extends EventEmitter {
       'writeFile',
       async () => {
         const { encoding, signal } = optionsOf<CommonOptions>(options, { encoding: 'utf8' });
-        await writeAll(this.#file, checkedData(data), encoding, signal);
+        await perform(writeAll(this.#file, checkedData(data), encoding, signal));
       },
       'write',
     );

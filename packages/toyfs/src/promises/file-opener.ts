@@ -1,12 +1,14 @@
 /**
  * FileOpener: opens files for the functions of the API, with failures told as `open`'s.
  */
-import { apiCall } from './api-call.js';
+import type { Answer } from '../vfs.js';
+import { apiAnswer } from './api-call.js';
 import type { Caller } from './caller.js';
 import { asSystemError } from './node-errors.js';
 import { OpenFile } from './open-file.js';
 import { openInode } from './opening.js';
 import { pathBytes } from './path-like.js';
+import { perform, type Steps } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
 
 /** See the head of the file. */
@@ -20,27 +22,35 @@ export class FileOpener {
   }
 
   /** An open file, which whoever asks has to close. */
-  async open(path: string | Uint8Array, flags: number, mode: number): Promise<OpenFile> {
-    const opening = openInode(this.#caller, this.#calls, pathBytes(path), flags, mode);
-    const ino = await apiCall('open', opening, path);
+  open(path: string | Uint8Array, flags: number, mode: number): Answer<OpenFile> {
     const { vfs, user, turns } = this.#caller;
-    return new OpenFile(vfs, user, turns, ino, flags);
+    const opening = openInode(this.#caller, this.#calls, pathBytes(path), flags, mode);
+    const ino = apiAnswer('open', opening, path);
+    return ino instanceof Promise
+      ? ino.then((number) => new OpenFile(vfs, user, turns, number, flags))
+      : new OpenFile(vfs, user, turns, ino, flags);
   }
 
-  /** Opens, works, and closes whatever happens. Failures of the work are told as `syscall`'s. */
+  /**
+   * Opens, works, and closes whatever happens: in one turn, where nothing has to be waited for.
+   * Failures of the work are told as `syscall`'s.
+   */
   async with<T>(
     path: string | Uint8Array,
     flags: number,
     mode: number,
-    ...[syscall, work]: [string, (file: OpenFile) => Promise<T>]
+    ...[syscall, work]: [string, (file: OpenFile) => Steps<T>]
   ): Promise<T> {
-    const file = await this.open(path, flags, mode);
+    const opened = this.open(path, flags, mode);
+    const file = opened instanceof Promise ? await opened : opened;
     try {
-      return await work(file);
+      const result = perform(work(file));
+      return result instanceof Promise ? await result : result;
     } catch (error) {
       throw asSystemError(error, syscall);
     } finally {
-      await file.close();
+      const closed = file.close();
+      if (closed !== undefined) await closed;
     }
   }
 }

@@ -36,7 +36,7 @@ export class OpenFile {
   read(target: Uint8Array, offset?: number): Answer<number> {
     if (!mayRead(this.flags)) throw new FsError('EBADF', 'it is not open for reading');
     if (offset !== undefined) return this.#vfs.read(this.ino, target, offset);
-    return this.#turns.run(this, () => perform(this.#readOn(target))); // O1
+    return this.#turns.run(this, () => this.#readOn(target)); // O1
   }
 
   /** Writes all of `source` at `offset`, or at the position, or at the end. */
@@ -63,10 +63,13 @@ export class OpenFile {
     return this.#vfs.release(this.ino);
   }
 
-  *#readOn(target: Uint8Array): Steps<number> {
-    const count = yield* now(this.#vfs.read(this.ino, target, this.#position));
-    this.#position += count;
-    return count;
+  #readOn(target: Uint8Array): Answer<number> {
+    const moved = (count: number): number => {
+      this.#position += count;
+      return count;
+    };
+    const count = this.#vfs.read(this.ino, target, this.#position);
+    return count instanceof Promise ? count.then(moved) : moved(count);
   }
 
   *#writeOn(source: Uint8Array): Steps<void> {

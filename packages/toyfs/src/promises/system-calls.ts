@@ -111,9 +111,9 @@ export class SystemCalls {
     const from = yield* walk.parent(oldPath);
     const to = yield* walk.parent(newPath);
     if (from.kind !== 'name' || to.kind !== 'name') throw new FsError('EBUSY', 'dots stay');
-    const found = yield* walk.find(from);
+    const found = yield* now(walk.find(from));
     if (found === undefined) throw absent(from.name);
-    const replaced = yield* walk.find(to);
+    const replaced = yield* now(walk.find(to));
     const isDirectory = found.type === 'directory';
     if (!isDirectory && (from.wantsDirectory || to.wantsDirectory)) throw notDirectory(found.ino);
     const changesPlace = from.directory.ino !== to.directory.ino;

@@ -7,8 +7,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { WANT_EXECUTE } from '../access.js';
-import { FsError, isFsError } from '../errors.js';
-import { type Attributes, NAME_MAX, ROOT_INO, type Vfs } from '../vfs.js';
+import { FsError } from '../errors.js';
+import { type Answer, type Attributes, NAME_MAX, ROOT_INO, type Vfs } from '../vfs.js';
 import { now, type Steps } from './steps.js';
 import type { User } from './user.js';
 
@@ -74,7 +74,8 @@ export class Walk {
     if (path.length === 0) throw new FsError('ENOENT', 'an empty path leads nowhere');
     if (path.length > limit) throw new FsError('ENAMETOOLONG', `${limit} bytes at most`);
     let names = this.#namesOf(path);
-    let directory: Attributes = yield* now(this.#vfs.getattr(ROOT_INO));
+    const root = this.#vfs.getattr(ROOT_INO);
+    let directory: Attributes = root instanceof Promise ? ((yield root) as Attributes) : root;
     let trail: Uint8Array[] = [];
     let links = 0;
     for (let i = 0; ; i++) {
@@ -84,11 +85,14 @@ export class Walk {
       const wantsDirectory = rest === 1 && names[i + 1]?.length === 0;
       const isLast = rest === 0 || wantsDirectory;
       this.#assertSearchable(directory);
-      const parent = { directory, name, kind: kindOf(name), wantsDirectory, trail };
-      if (isLast && parentOnly) return { ...parent, found: undefined };
+      const kind = kindOf(name);
+      if (isLast && parentOnly) {
+        return { directory, name, kind, wantsDirectory, trail, found: undefined };
+      }
       if (forFile && wantsDirectory)
         throw new FsError('EISDIR', 'a file does not end with a slash');
-      const found = yield* this.#step(directory, name, isLast);
+      const answer = this.find({ directory, name });
+      const found = answer instanceof Promise ? ((yield answer) as Attributes | undefined) : answer;
       const follows = !isLast || follow === 'all' || (follow === 'slash' && wantsDirectory);
       if (found?.type === 'symlink' && follows) {
         if (++links > LINKS_MAX) throw new FsError('ELOOP', `more than ${LINKS_MAX} links`); // Y2
@@ -101,10 +105,10 @@ export class Walk {
         i = -1;
         continue;
       }
-      if (isLast) return { ...parent, found };
+      if (isLast) return { directory, name, kind, wantsDirectory, trail, found };
       if (found === undefined) throw absent(name);
-      if (kindOf(name) === 'name') trail.push(name);
-      else if (kindOf(name) === 'dot-dot') trail.pop();
+      if (kind === 'name') trail.push(name);
+      else if (kind === 'dot-dot') trail.pop();
       directory = found;
     }
   }
@@ -114,35 +118,15 @@ export class Walk {
     return this.place(path, { follow: 'none', parentOnly: true });
   }
 
-  /** What is at the place. @throws {FsError} ENAMETOOLONG */
-  find({ directory, name }: Parent): Steps<Attributes | undefined> {
-    return this.#step(directory, name, true);
+  /** What a directory has under a name. @throws {FsError} ENAMETOOLONG */
+  find({ directory, name }: Pick<Parent, 'directory' | 'name'>): Answer<Attributes | undefined> {
+    if (name.length > NAME_MAX) throw new FsError('ENAMETOOLONG', `${NAME_MAX} bytes at most`);
+    return kindOf(name) === 'dot' ? directory : this.#vfs.find(directory.ino, name);
   }
 
   #assertSearchable(directory: Attributes): void {
     if (directory.type !== 'directory') throw notDirectory(directory.ino);
     this.#user.assertAccess(this.#vfs, directory, WANT_EXECUTE); // Y1
-  }
-
-  /** What a directory has under a name; undefined only for the last one. */
-  *#step(directory: Attributes, name: Uint8Array, isLast: boolean): Steps<Attributes | undefined> {
-    if (name.length > NAME_MAX) throw new FsError('ENAMETOOLONG', `${NAME_MAX} bytes at most`);
-    if (kindOf(name) === 'dot') return directory;
-    for (;;) {
-      let ino: number;
-      try {
-        ino = yield* now(this.#vfs.lookup(directory.ino, name));
-      } catch (error) {
-        if (isLast && isFsError(error, 'ENOENT')) return undefined;
-        throw error;
-      }
-      try {
-        return yield* now(this.#vfs.getattr(ino));
-      } catch (error) {
-        // It was replaced while we waited: the name leads to another one now, or nowhere.
-        if (!isFsError(error, 'ENOENT')) throw error;
-      }
-    }
   }
 
   #namesOf(path: Uint8Array): readonly Uint8Array[] {

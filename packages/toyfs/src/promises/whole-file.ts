@@ -6,9 +6,12 @@ import { Buffer } from 'node:buffer';
 import { assertNotAborted, invalidType } from './node-errors.js';
 import type { OpenFile } from './open-file.js';
 import { decoded, type Encoding } from './options.js';
+import { now, perform, type Steps } from './steps.js';
 
 /** Bytes read or written at a time. */
 const PART = 512 * 1024;
+/** Bytes that are taken to read into because a file says it has them. */
+const WHOLE = 1 << 30;
 /** Bytes read at a time from what does not say its size. */
 const UNKNOWN_PART = 64 * 1024;
 
@@ -20,45 +23,66 @@ export type FileData =
   | AsyncIterable<string | ArrayBufferView>;
 
 /** From the position to the end. */
-export async function readAll(
+export function* readAll(
   file: OpenFile,
   encoding: Encoding | null | undefined,
   signal: AbortSignal | undefined,
-): Promise<string | Buffer> {
+): Steps<string | Buffer> {
   assertNotAborted(signal);
-  const { size } = await file.stat();
+  const { size } = yield* now(file.stat());
   const parts: Buffer[] = [];
-  let total = 0;
-  for (;;) {
-    assertNotAborted(signal);
-    const room = size > total ? Math.min(size - total, PART) : UNKNOWN_PART;
-    const part = Buffer.allocUnsafeSlow(room);
-    const count = await file.read(part);
-    if (count > 0) parts.push(count === room ? part : part.subarray(0, count));
+  for (let total = 0; ; ) {
+    const expected = Math.min(size - total, WHOLE);
+    // Memory of its own, unless it is little.
+    const part = expected > 0 ? Buffer.allocUnsafe(expected) : Buffer.allocUnsafe(UNKNOWN_PART);
+    const count = yield* fill(part, file, signal);
+    parts.push(count === part.length ? part : part.subarray(0, count));
     total += count;
-    if (count === 0 || total === size) break;
+    if (count < part.length || total === size) break;
   }
-  const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, total);
+  const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   return encoding === undefined || encoding === null || encoding === 'buffer'
     ? bytes
     : decoded(bytes, encoding);
 }
 
+/** Reads into all of `target`; answers how many bytes there were. */
+function* fill(target: Buffer, file: OpenFile, signal: AbortSignal | undefined): Steps<number> {
+  for (let done = 0; ; ) {
+    assertNotAborted(signal);
+    const end = Math.min(done + PART, target.length);
+    const count = yield* now(
+      file.read(done === 0 && end === target.length ? target : target.subarray(done, end)),
+    );
+    done += count;
+    if (count === 0 || done === target.length) return done;
+  }
+}
+
 /** At the position, or at the end of what is open for appending. */
-export async function writeAll(
+export function* writeAll(
   file: OpenFile,
   data: FileData,
   encoding: Encoding | null | undefined,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Steps<void> {
   assertNotAborted(signal);
   if (typeof data === 'string' || ArrayBuffer.isView(data)) {
-    await writeParts(file, bytesOf(data, encoding), signal);
-    return;
+    yield* writeParts(file, bytesOf(data, encoding), signal);
+  } else {
+    yield writePieces(file, data, encoding, signal);
   }
-  for await (const piece of data) {
+}
+
+async function writePieces(
+  file: OpenFile,
+  pieces: Exclude<FileData, string | ArrayBufferView>,
+  encoding: Encoding | null | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for await (const piece of pieces) {
     assertNotAborted(signal);
-    await writeParts(file, bytesOf(piece, encoding), signal);
+    await perform(writeParts(file, bytesOf(piece, encoding), signal));
   }
 }
 
@@ -83,14 +107,14 @@ export function viewed(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-async function writeParts(
+function* writeParts(
   file: OpenFile,
   bytes: Uint8Array,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Steps<void> {
   for (let at = 0; at < bytes.length; at += PART) {
     assertNotAborted(signal);
-    await file.write(bytes.subarray(at, at + PART));
+    yield* now(file.write(bytes.length <= PART ? bytes : bytes.subarray(at, at + PART)));
   }
 }
 

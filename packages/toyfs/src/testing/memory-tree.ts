@@ -59,11 +59,18 @@ export class MemoryTree {
   }
 
   lookup(parent: number, name: Uint8Array): number {
+    const found = this.find(parent, name);
+    if (found === undefined) throw failure('ENOENT');
+    return found.ino;
+  }
+
+  find(parent: number, name: Uint8Array): MemoryInode | undefined {
     const directory = this.directory(parent);
     const key = keyOf(name);
-    if (key === '.') return parent;
-    if (key === '..') return directory.parent;
-    return this.#existing(directory, key).ino;
+    if (key === '.') return directory;
+    if (key === '..') return this.get(directory.parent);
+    const at = directory.names.get(key);
+    return at === undefined ? undefined : this.get(at.ino);
   }
 
   /** Makes a new inode a directory of its parent. */

@@ -29,6 +29,8 @@ export interface MemoryVfsOptions {
   readonly now?: () => bigint;
 }
 
+type Owner = Omit<NewInode, 'mode'>;
+
 /** See the head of the file. */
 export class MemoryVfs implements Vfs {
   readOnly: boolean;
@@ -44,6 +46,10 @@ export class MemoryVfs implements Vfs {
 
   lookup(parent: number, name: Uint8Array): number {
     return this.#tree.lookup(parent, name);
+  }
+
+  find(parent: number, name: Uint8Array): Attributes | undefined {
+    return this.#tree.find(parent, name)?.attributes();
   }
 
   getattr(ino: number): Attributes {
@@ -94,12 +100,7 @@ export class MemoryVfs implements Vfs {
     });
   }
 
-  symlink(
-    parent: number,
-    name: Uint8Array,
-    target: Uint8Array,
-    inode: Omit<NewInode, 'mode'>,
-  ): Answer<number> {
+  symlink(parent: number, name: Uint8Array, target: Uint8Array, inode: Owner): Answer<number> {
     return this.#change(() => {
       if (target.length === 0) throw failure('EINVAL');
       if (target.length > SYMLINK_MAX) throw failure('ENAMETOOLONG');
