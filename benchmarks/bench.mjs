@@ -18,7 +18,7 @@
  *   --from FILE     measures nothing: prints, and writes the page, from a history
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -35,6 +35,7 @@ import { startPeers } from './lib/peers.mjs';
 import { ROWS } from './lib/rows.mjs';
 import { makeImage } from './lib/targets.mjs';
 import { wholeVolumes } from './lib/whole-volume.mjs';
+import { stall } from './stall/index.mjs';
 
 const PARTS = ['nbd', 'cost', 'volumes', 'curves', 'in-process', 'stall'];
 
@@ -98,7 +99,9 @@ async function run() {
   const findings = [
     ...(await overServers(directory)),
     ...(parts.includes('in-process') ? await inProcess({ quick, only, say }) : []),
-    ...(parts.includes('stall') ? await slowDisk(join(directory, 'stall')) : []),
+    ...(parts.includes('stall')
+      ? await stall({ quick, only, say, dir: join(directory, 'stall') })
+      : []),
   ];
   if (findings.length === 0) fail(`no row holds "${only}"`);
   const seconds = Math.round((performance.now() - begin) / 1000);
@@ -108,13 +111,6 @@ async function run() {
   say(`took ${seconds} s`);
   if (options.json !== undefined) appendRun(options.json, done);
   if (options.markdown !== undefined) writeFileSync(options.markdown, page([...history, done]));
-}
-
-async function slowDisk(dir) {
-  const module = new URL('stall/index.mjs', import.meta.url);
-  if (!existsSync(module)) return [];
-  const { stall } = await import(module);
-  return stall({ quick, only, say, dir });
 }
 
 /** The parts that need our daemon, and its peers. */

@@ -19,13 +19,14 @@
 import { type Completion, together } from '@palimpsest/block-device';
 import { BitMap } from '@palimpsest/bytes';
 import type { SaveVolume } from '@palimpsest/save-volume';
+import { Regions } from './regions.js';
 import { DONE, type RestoreLayer } from './restore-records.js';
 import type { UnusedSpans } from './unused-spans.js';
 
-/** Blocks in a region: 4 KiB of bits per layer and fact. */
-const REGION_BLOCKS = 32_768;
+/** Blocks in a region, 512 bytes of bits per layer and fact: the first read waits for all of them. */
+const REGION_BLOCKS = 4096;
 /** Regions kept: 8 MiB of bit maps per layer and fact. */
-const REGIONS_MAX = 2048;
+const REGIONS_MAX = 16_384;
 /** Entries looked at together when a region is loaded. */
 const LIST_STEP = 4096;
 
@@ -35,7 +36,6 @@ interface Region {
   readonly done: readonly BitMap[];
   /** No layer has a block here that may differ. */
   empty: boolean;
-  loaded: boolean;
 }
 
 /** See the file header. */
@@ -44,7 +44,7 @@ export class RestoreLayers {
   readonly #space: number;
   readonly #unused: UnusedSpans;
   #layers: readonly RestoreLayer[] = [];
-  #regions = new Map<number, Region>();
+  readonly #regions = new Regions<Region>(REGION_BLOCKS, REGIONS_MAX);
   /** Done for the top layer, and the mark is not durable. */
   #unmarked = new Set<number>();
   /** Those that a flush of the clone volume covers: their marks may be written (RS2). */
@@ -91,7 +91,7 @@ export class RestoreLayers {
       if (!layers.some((layer) => layer.source === source)) source.close?.();
     }
     this.#layers = layers;
-    this.#regions = new Map();
+    this.#regions.reset();
     this.#unmarked = new Set();
     this.#covered = new Set();
   }
@@ -118,8 +118,8 @@ export class RestoreLayers {
   /** RS1. */
   pendingAt(level: number, block: number): boolean | undefined {
     if (level === 0) return false;
-    const region = this.#regions.get(Math.floor(block / REGION_BLOCKS));
-    if (region?.loaded !== true) return undefined;
+    const region = this.#regions.of(block);
+    if (region === undefined) return undefined;
     if (region.empty) return false;
     for (let x = this.#layers.length; x >= level; x -= 1) {
       if (this.#isDone(region, x, block)) return false;
@@ -145,8 +145,10 @@ export class RestoreLayers {
     const { top } = this;
     if (top !== undefined && this.isPending(block) === true) top.done += 1;
     this.#unmarked.add(block);
-    const region = this.#regions.get(Math.floor(block / REGION_BLOCKS));
-    region?.done.at(-1)?.add(block % REGION_BLOCKS);
+    this.#regions
+      .noted(block)
+      ?.done.at(-1)
+      ?.add(block % REGION_BLOCKS);
   }
 
   /** Blocks whose marks a flush of the clone volume that begins now will cover. */
@@ -178,13 +180,16 @@ export class RestoreLayers {
   }
 
   /** Loads the region of `block`. */
-  async load(block: number): Promise<void> {
-    const index = Math.floor(block / REGION_BLOCKS);
-    const regions = this.#regions;
+  load(block: number): Promise<void> {
     const layers = this.#layers;
-    const region = regions.get(index) ?? makeRegion(layers.length);
-    regions.set(index, region);
-    const start = index * REGION_BLOCKS;
+    return this.#regions.load(
+      block,
+      () => makeRegion(layers.length),
+      (region, start) => this.#fill(layers, region, start),
+    );
+  }
+
+  async #fill(layers: readonly RestoreLayer[], region: Region, start: number): Promise<void> {
     await this.#loadChanged(layers, region, start);
     for (const [at, layer] of layers.entries()) {
       await this.#loadSource(layer, region.candidates[at] as BitMap, start);
@@ -195,12 +200,10 @@ export class RestoreLayers {
     }
     // What became done before this region was known, and has no durable mark to be found by.
     const top = region.done.at(-1);
-    for (const each of regions === this.#regions ? this.#unmarked : []) {
+    for (const each of layers === this.#layers ? this.#unmarked : []) {
       if (each >= start && each < start + REGION_BLOCKS) top?.add(each - start);
     }
     region.empty = region.candidates.every((bits) => bits.count() === 0);
-    region.loaded = true;
-    if (regions.size > REGIONS_MAX) evict(regions, index);
   }
 
   /** The first pending blocks of production from `from` on, `limit` at most, all in one region. */
@@ -209,7 +212,7 @@ export class RestoreLayers {
       const next = Math.min(end, (Math.floor(block / REGION_BLOCKS) + 1) * REGION_BLOCKS);
       while (this.isPending(block) === undefined) await this.load(block);
       const found: number[] = [];
-      const { empty } = this.#regions.get(Math.floor(block / REGION_BLOCKS)) as Region;
+      const { empty } = this.#regions.of(block) as Region;
       for (; !empty && block < next && found.length < limit; block += 1) {
         if (this.isPending(block) === true) found.push(block);
       }
@@ -294,13 +297,5 @@ export function readLevels(
 
 function makeRegion(layers: number): Region {
   const maps = (): BitMap[] => Array.from({ length: layers }, () => new BitMap(REGION_BLOCKS));
-  return { candidates: maps(), done: maps(), empty: false, loaded: false };
-}
-
-function evict(regions: Map<number, Region>, keep: number): void {
-  for (const [index, { loaded }] of regions) {
-    if (!loaded || index === keep) continue;
-    regions.delete(index);
-    return;
-  }
+  return { candidates: maps(), done: maps(), empty: false };
 }

@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { Regions } from '../src/regions.js';
+
+/** Regions of ten blocks, and loads that end when the test says. */
+function world(most = 100) {
+  const regions = new Regions<Set<number>>(10, most);
+  const begun: number[] = [];
+  const ends: (() => void)[] = [];
+  const load = (block: number): Promise<void> =>
+    regions.load(
+      block,
+      () => new Set(),
+      (facts, start) => {
+        begun.push(start);
+        return new Promise((resolve) => {
+          ends.push(() => {
+            facts.add(start);
+            resolve();
+          });
+        });
+      },
+    );
+  return { regions, begun, load, end: () => ends.shift()?.() };
+}
+
+describe('regions', () => {
+  test('RG1: sixty-four who ask for a region together wait for one load', async () => {
+    const { regions, begun, load, end } = world();
+    const all = Array.from({ length: 64 }, (_, at) => load(at % 10));
+    expect(begun).toEqual([0]);
+    expect(regions.of(3)).toBeUndefined();
+    end();
+    await Promise.all(all);
+    expect(regions.of(3)).toEqual(new Set([0]));
+  });
+
+  test('RG2: what is noted while a region is being loaded stays', async () => {
+    const { regions, load, end } = world();
+    expect(regions.noted(25)).toBeUndefined();
+    const loading = load(21);
+    regions.noted(25)?.add(25);
+    end();
+    await loading;
+    expect(regions.of(29)).toEqual(new Set([25, 20]));
+  });
+
+  test('RG3: a load that began before everything was forgotten leaves nothing', async () => {
+    const { regions, begun, load, end } = world();
+    const before = load(5);
+    regions.reset();
+    const after = load(5);
+    expect(begun).toEqual([0, 0]);
+    end();
+    await before;
+    expect(regions.of(5)).toBeUndefined();
+    end();
+    await after;
+    expect(regions.of(5)).toEqual(new Set([0]));
+  });
+
+  test('a load that failed is told to all who wait, and tried again by the next', async () => {
+    const regions = new Regions<Set<number>>(10, 100);
+    const fail = () => Promise.reject(new Error('the disk said no'));
+    const both = [0, 1].map((block) => regions.load(block, () => new Set(), fail));
+    for (const each of both) await expect(each).rejects.toThrow('the disk said no');
+    expect(regions.of(0)).toBeUndefined();
+    await regions.load(
+      0,
+      () => new Set(),
+      () => Promise.resolve(),
+    );
+    expect(regions.of(0)).toEqual(new Set());
+  });
+
+  test('the oldest loaded region is dropped when there are too many, never one being loaded', async () => {
+    const regions = new Regions<Set<number>>(10, 2);
+    let end = (): void => undefined;
+    const slow = regions.load(
+      0,
+      () => new Set(),
+      () => new Promise((resolve) => (end = resolve)),
+    );
+    const at = (block: number) =>
+      regions.load(
+        block,
+        () => new Set(),
+        () => Promise.resolve(),
+      );
+    for (const block of [10, 20]) await at(block);
+    expect([10, 20].map((block) => regions.of(block))).toEqual([undefined, new Set()]);
+    end();
+    await slow;
+    expect([0, 20].map((block) => regions.of(block))).toEqual([new Set(), new Set()]);
+  });
+});
