@@ -173,6 +173,7 @@ export class FileDriver implements BlockDriver {
         this.#onIdle = resolve; // F4
       });
     }
+    await this.#space.close();
     fs.closeSync(this.#fd);
     this.#closed();
   }

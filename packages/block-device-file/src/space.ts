@@ -1,12 +1,12 @@
 /**
  * Space: taking and giving back the blocks beneath a file. Node has no call for it, so util-linux
- * `fallocate` does it as a child process that is handed the open file; the file is never looked up
- * by its name again. Each run costs milliseconds: worth it for large ranges only. One runs at a time;
+ * `fallocate` does it in a process that is handed the open file; the file is never looked up by its
+ * name again. Each run costs milliseconds: worth it for large ranges only. One runs at a time;
  * neighbouring ranges that wait meanwhile are done by one run.
  */
-import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { StorageError } from '@palimpsest/block-device';
+import { HelperShell } from './helper-shell.js';
 
 /** What the helper can do to a range: take space for it, free it, make zeros that keep it. */
 export type SpaceAction = 'allocate' | 'punch' | 'zero';
@@ -27,16 +27,16 @@ interface Waiting {
 
 /** Carries actions out on one open file, and remembers which the system cannot do. */
 export class SpaceHelper {
-  readonly #fd: number;
   readonly #command: string;
+  readonly #shell: HelperShell;
   readonly #missing = new Set<SpaceAction>();
   #waiting: Waiting[] = [];
   #last: Promise<unknown> = Promise.resolve();
 
   /** `command` is the name of the program; tests name one that is not there. */
   constructor(fd: number, command: string = 'fallocate') {
-    this.#fd = fd;
     this.#command = command;
+    this.#shell = new HelperShell(fd, command);
     if (process.platform !== 'linux') {
       for (const action of Object.keys(FLAGS)) this.#missing.add(action as SpaceAction);
     }
@@ -73,10 +73,15 @@ export class SpaceHelper {
     return done;
   }
 
+  /** Resolves when no process has the file any more. Nothing may be run. */
+  close(): Promise<void> {
+    return this.#shell.end();
+  }
+
   async #run(action: SpaceAction, position: number, length: number): Promise<boolean> {
     if (!this.can(action)) return false;
     const where = ['--offset', String(position), '--length', String(length)];
-    const answer = await this.#spawn([...FLAGS[action], ...where, '/proc/self/fd/3']);
+    const answer = await this.#shell.run([...FLAGS[action], ...where]);
     if (answer === undefined) return true;
     if (/No space left|Disk quota|File too large/i.test(answer)) {
       if (action === 'punch') return false; // a full file system may need space to free some
@@ -89,27 +94,5 @@ export class SpaceHelper {
       return false;
     }
     throw new StorageError('ERR_IO', `${this.#command} failed at ${position}: ${answer}`);
-  }
-
-  /** Resolves with what the program complained of, or `undefined` when all is well. */
-  #spawn(options: readonly string[]): Promise<string | undefined> {
-    return new Promise((resolve) => {
-      const child = spawn(this.#command, options, {
-        stdio: ['ignore', 'ignore', 'pipe', this.#fd],
-        env: { PATH: process.env.PATH, LC_ALL: 'C' }, // messages we can read
-      });
-      let complaint = '';
-      child.stderr?.on('data', (text) => {
-        complaint += text;
-      });
-      child.on('error', (error: NodeJS.ErrnoException) => {
-        // EACCES: not found either, and the path has a folder that this user may not look into.
-        const missing = error.code === 'ENOENT' || error.code === 'EACCES';
-        resolve(missing ? 'program not found' : error.message);
-      });
-      child.on('close', (status, signal) => {
-        resolve(status === 0 ? undefined : complaint.trim() || `ended by ${signal ?? status}`);
-      });
-    });
   }
 }
