@@ -8,6 +8,8 @@
  *   B2  What differs from the device is pinned: changed and not written (`dirty`), or part of a
  *       transaction (`transaction`), or being written (`pins`).
  *   B3  A logged block that is not home yet is read from its image in the log, not from the device.
+ *   B4  Memory is used again before more is taken: touching fresh memory costs more than reading a block.
+ *       Of file data that was only written a quarter of the cache is kept.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 import { FsError } from './errors.js';
@@ -41,6 +43,8 @@ export class Miss {
 /** Blocks that an operation missed and must find when it runs again; none yet. */
 export type Held = Block[] | undefined;
 
+/** Bytes that an operation of a write may take, and some for what describes them. */
+const RESERVE = (1 << 20) + (1 << 16);
 /** Bytes of memory taken at once: little first, so that a small image costs little. */
 const SLAB_MIN = 1 << 16;
 const SLAB_MAX = 1 << 20;
@@ -55,6 +59,10 @@ export class BlockCache {
   readonly #blockCount: number;
   readonly #blocks = new Map<number, Block>();
   readonly #free: Block[] = [];
+  /** Blocks that were written and not read, the oldest first (B4). */
+  readonly #spent: Block[] = [];
+  /** Free blocks that an operation should find. */
+  readonly #reserve: number;
   #slab = SLAB_MIN;
   /** Blocks in memory from which on looking for room is worth it. */
   #trimFrom = 0;
@@ -65,6 +73,7 @@ export class BlockCache {
     this.#device = device;
     this.blockSize = blockSize;
     this.#blockCount = blockCount;
+    this.#reserve = Math.ceil(RESERVE / blockSize);
     this.#capacity = Math.max(64, Math.floor(capacity / blockSize));
   }
 
@@ -155,8 +164,14 @@ export class BlockCache {
     held.length = 0;
   }
 
+  /** Takes note of a block of file data that the device has got. */
+  written(block: Block): void {
+    if (!block.used) this.#spent.push(block);
+  }
+
   /** Makes room for `more` blocks, of those not used lately. Between two operations only (B1). */
   trim(more = 0): void {
+    if (this.#free.length < this.#reserve) this.#recycle();
     let excess = this.#blocks.size + more - this.#capacity;
     if (excess <= 0 || this.#blocks.size < this.#trimFrom) return;
     excess += this.#capacity >>> 4; // Many at once, so that pinned ones are passed over rarely.
@@ -187,6 +202,20 @@ export class BlockCache {
   assertInside(number: number): void {
     if (number > 0 && number < this.#blockCount) return;
     throw new FsError('EIO', `block ${number} is named, of ${this.#blockCount}`);
+  }
+
+  /** B4 */
+  #recycle(): void {
+    const keep = this.#capacity >>> 2;
+    let taken = 0;
+    while (this.#spent.length - taken > keep && this.#free.length < this.#reserve) {
+      const block = this.#spent[taken++] as Block;
+      if (block.used || block.dirty || block.pins > 0 || block.transaction !== 0) continue; // B2
+      if (this.#blocks.get(block.number) !== block) continue;
+      this.#blocks.delete(block.number);
+      this.#free.push(block);
+    }
+    if (taken > 0) this.#spent.splice(0, taken);
   }
 
   #load(number: number): Promise<void> | undefined {

@@ -23,8 +23,8 @@ import { UndoLog } from './undo-log.js';
 import type { Answer } from './vfs.js';
 
 /** File data in memory that the device does not have: when to begin writing it, when to wait for it. */
-const DIRTY_SOFT = 8 << 20;
-const DIRTY_HARD = 48 << 20;
+const DIRTY_SOFT = 4 << 20;
+const DIRTY_HARD = 16 << 20;
 
 /** See the head of the file. `now` answers milliseconds since 1970, with fractions. */
 export class Core {
@@ -52,7 +52,12 @@ export class Core {
     this.device = device;
     this.cache = cache;
     this.now = now;
-    this.#dirty = new DirtyData(device, cache.blockSize, (error) => this.fail(error));
+    this.#dirty = new DirtyData(
+      device,
+      cache.blockSize,
+      (error) => this.fail(error),
+      (block) => cache.written(block),
+    );
   }
 
   /** Runs an operation that changes nothing. */
@@ -197,7 +202,9 @@ export class Core {
     if (blocks.size + 2 * this.stepLimit > journal.transactionLimit) return this.commit();
     if (this.#dirty.size > DIRTY_HARD) return this.#dirty.writeBack();
     // The next commit tells of a failure.
-    if (this.#dirty.size > DIRTY_SOFT) this.#dirty.writeBack().catch(() => undefined);
+    if (this.#dirty.size > DIRTY_SOFT && !this.#dirty.isWriting) {
+      this.#dirty.writeBack().catch(() => undefined);
+    }
     return undefined;
   }
 

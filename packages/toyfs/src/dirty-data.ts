@@ -16,17 +16,31 @@ export class DirtyData {
   readonly #device: BlockDevice;
   readonly #blockSize: number;
   readonly #failed: (error: unknown) => void;
+  readonly #written: (block: Block) => void;
   readonly #blocks = new Map<number, Block>();
   readonly #perWrite: number;
   readonly #buffers: Uint8Array[] = [];
   #writing: Promise<void> | undefined;
 
-  /** `failed` hears of failures that leave the device in an unknown state. */
-  constructor(device: BlockDevice, blockSize: number, failed: (error: unknown) => void) {
+  /**
+   * `failed` hears of failures that leave the device in an unknown state; `written` of each block that
+   * the device has, and that was not changed meanwhile.
+   */
+  constructor(
+    device: BlockDevice,
+    blockSize: number,
+    failed: (error: unknown) => void,
+    written: (block: Block) => void,
+  ) {
     this.#device = device;
     this.#blockSize = blockSize;
     this.#failed = failed;
+    this.#written = written;
     this.#perWrite = Math.max(1, Math.floor(WRITE_MAX / blockSize));
+  }
+
+  get isWriting(): boolean {
+    return this.#writing !== undefined;
   }
 
   get isEmpty(): boolean {
@@ -119,6 +133,7 @@ export class DirtyData {
       blocks.forEach((block, i) => {
         block.pins--;
         if (error !== undefined && block.number === start + i) this.add(block);
+        if (!block.dirty) this.#written(block);
       });
     };
     try {
