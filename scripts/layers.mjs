@@ -55,6 +55,9 @@ export const LAYERS = {
       'node:url',
     ],
   },
+  // The one place where a store and the file systems on it meet. Idle times and deadlines are the
+  // timer's, an option with a default.
+  'mounted-files': { layer: 7, columns: ['storage', 'files'], allows: ['setTimeout'] },
   'nbd-codec': { layer: 1, columns: ['access', 'devices'] },
   // Time-outs are part of the protocol's manners: the timers are an option with a default.
   nbd: { layer: 7, columns: ['access'], allows: ['node:stream', 'setTimeout', 'setImmediate'] },

@@ -1,6 +1,7 @@
 /** Branch operations: create, refresh, size, quota. Checks come before the first change (C3). */
 import { StorageError } from '@palimpsest/block-device';
 import * as engine from '@palimpsest/rw-snapshot';
+import { judgeSnapshots } from './attendants.js';
 import { baseOf, type FoundSnapshot, find, findBranch, findTarget, volumeName } from './catalog.js';
 import { makeUnused, type StoreContext } from './context.js';
 import { assertLabels } from './details.js';
@@ -101,7 +102,8 @@ export async function refreshBranch(
         }),
     },
   );
-  if (!isKept) await settled;
+  if (isKept) await judgeSnapshots(context, [keptReference]);
+  else await settled;
   return {
     branch: infoOf(context, found.reference),
     ...(isKept ? { kept: keptReference } : {}),

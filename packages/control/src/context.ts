@@ -3,6 +3,7 @@ import { StorageError } from '@palimpsest/block-device';
 import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import type { SaveVolume } from '@palimpsest/save-volume';
 import type { AttachedVolumes } from './attached-volumes.js';
+import type { Attendants } from './attendants.js';
 import type { ControlEnvironment } from './environment.js';
 import type { Jobs } from './jobs.js';
 import type { SharedExports } from './shared-exports.js';
@@ -25,6 +26,8 @@ export interface StoreContext {
   /** Who is meant when nobody is named. */
   readonly by: string;
   readonly jobs: Jobs;
+  /** Those who know what lies on volumes; see attendants.ts. */
+  readonly attendants: Attendants;
   /** Tells of something that happened by itself. */
   readonly emit: (event: StoreEvent) => void;
   /** Gives back what can go; see sweep.ts. */
@@ -67,24 +70,29 @@ export async function makeUnused(
     if (dryRun === true) return;
     for (const reference of references) await context.shared.end(reference, context.endClients);
   }
-  assertUnused(context, references, '; or end their sessions: --force');
+  await assertUnused(context, references, '; or end their sessions: --force');
 }
 
 /**
- * Refuses while any of the references is open (C2).
+ * Refuses while any of the references is open (C2). Who keeps one open without need lets go first.
  * @throws {StorageError} ERR_IN_USE with the clients.
  */
-export function assertUnused(
+export async function assertUnused(
   context: StoreContext,
   references: readonly string[],
   hint = '',
-): void {
+): Promise<void> {
+  for (const reference of references) await context.shared.vacate(reference);
   const used = references.filter((reference) => context.shared.openers(reference) > 0);
   if (used.length === 0) return;
   const described = used.map((reference) => {
     const openers = context.shared.openers(reference);
     const clients = context.clientsOf(reference);
-    const names = clients.length > 0 ? ` (${listed(clients)})` : '';
+    const names = context.shared.isAlone(reference)
+      ? ' (a mounted file system)'
+      : clients.length > 0
+        ? ` (${listed(clients)})`
+        : '';
     return `${reference} to ${openers} client${openers === 1 ? '' : 's'}${names}`;
   });
   throw new StorageError(

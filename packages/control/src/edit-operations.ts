@@ -26,7 +26,7 @@ export async function edit(
   const changes: Record<string, unknown> = {};
   let renamed = found.reference;
   if (request.name !== undefined && request.name !== nameOf(found)) {
-    renamed = assertRename(context, found, request.name);
+    renamed = await assertRename(context, found, request.name);
     changes.name = request.name;
   }
   if (request.message !== undefined) {
@@ -115,11 +115,11 @@ async function changeHolds(
   return infoOf(context, found.reference);
 }
 
-function assertRename(context: StoreContext, found: Found, name: string): string {
+async function assertRename(context: StoreContext, found: Found, name: string): Promise<string> {
   assertName(found.kind, name);
   const volume = volumeName(found.volume);
   // Clients come back to the name that they know.
-  assertUnused(context, [found.reference]);
+  await assertUnused(context, [found.reference]);
   if (found.kind === 'volume') {
     if (context.index.volumeNamed(name) !== undefined) throw taken(found.reference, name);
     return name;

@@ -12,6 +12,7 @@ import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { StreamDecoder, type StreamHeader, type StreamRecord } from '@palimpsest/change-stream';
 import type { ProductionVolume, SnapshotRecord, VolumeRecord } from '@palimpsest/ro-snapshot';
 import { changedBlocks } from '@palimpsest/rw-snapshot';
+import { judgeSnapshots } from './attendants.js';
 import { findVolume } from './catalog.js';
 import { assertUnused, type StoreContext } from './context.js';
 import type { ImportInfo, ImportOptions } from './exchange-types.js';
@@ -93,6 +94,7 @@ async function begin(
   const name = options.name ?? header.to.name;
   assertName('volume', options.volume);
   assertName('snapshot', name);
+  await assertUnused(context, [options.volume]); // First: what is mounted is written out by it.
   if (header.blockSize % save.blockSize !== 0) {
     throw new StorageError(
       'ERR_INVALID',
@@ -113,7 +115,6 @@ async function begin(
     }
   }
   const record = volume as VolumeRecord;
-  assertUnused(context, [options.volume]);
   const { production } = await context.attached.attach(record);
   const share = await context.shared.acquire(options.volume, async () => ({
     device: production.device,
@@ -177,7 +178,9 @@ async function finish(context: StoreContext, work: Work, options: ImportOptions)
   await work.production.createSnapshot(attributes, {
     alongside: (batch) => putImport(save, batch, work.volume, undefined),
   });
-  return snapshotReference(options.volume, name);
+  const reference = snapshotReference(options.volume, name);
+  await judgeSnapshots(context, [reference]);
+  return reference;
 }
 
 function assertGoesOn(volume: VolumeRecord, unfinished: StoredImport, header: StreamHeader): void {

@@ -3,6 +3,7 @@
  * devices behind them, with every effect (files, clock, timer, log) injected.
  */
 
+export type { Consistency, SnapshotAttendant } from './attendants.js';
 export type { Details } from './details.js';
 export type {
   ControlEnvironment,
@@ -26,6 +27,7 @@ export type { CreateStoreOptions, OpenStoreOptions } from './open-store.js';
 export { createStore, openStore } from './open-store.js';
 export type { Labels } from './records.js';
 export type { StoreSettings } from './settings.js';
+export type { OpenHow } from './shared-exports.js';
 export type { Store } from './store.js';
 export type { BranchActivity, StoreMetrics, VolumeActivity } from './store-metrics.js';
 export type {

@@ -89,6 +89,7 @@ export function snapshotInfo(context: StoreContext, owned: OwnedSnapshot): Snaps
     ...(expiresAt === undefined ? {} : { expiresAt: rfc3339(expiresAt) }),
     createdAt: rfc3339(attributes.createdAt),
     size: snapshot.size,
+    consistency: attributes.consistency ?? 'crash-consistent',
     branches: context.index
       .branchesOn(snapshot.id)
       .map((each) => branchReference(volumeAttributes(volume).name, branchAttributes(each).name)),

@@ -7,9 +7,10 @@ import type { VolumeRecord } from '@palimpsest/ro-snapshot';
 import { resumeBranchDeletions } from '@palimpsest/rw-snapshot';
 import { type SaveVolume, type StoredObject, storedObject } from '@palimpsest/save-volume';
 import { createAttachedVolumes, imagePath, releaseImage } from './attached-volumes.js';
+import { createAttendants } from './attendants.js';
 import * as branches from './branch-operations.js';
 import { find, findBranch, findVolume } from './catalog.js';
-import type { StoreContext } from './context.js';
+import { assertUnused, type StoreContext } from './context.js';
 import { deletedInfos } from './deleted.js';
 import * as edits from './edit-operations.js';
 import type { ControlEnvironment, StoreLock } from './environment.js';
@@ -73,6 +74,7 @@ export async function createLocalStore(
     clientsOf: options.clientsOf ?? (() => []),
     by: options.by ?? 'local',
     jobs,
+    attendants: createAttendants(environment.logger),
     emit: (event) => events.emit(event),
     sweep: () => sweep(context),
     resumeRestores: () => restores.resumeAll(context),
@@ -244,6 +246,7 @@ export async function createLocalStore(
         return settings;
       }),
     subscribe: (listener) => events.subscribe(listener),
+    attend: (attendant) => context.attendants.add(attendant),
     verify: (how = {}) => save.verify(how),
     resolve(reference) {
       assertOpen();
@@ -253,13 +256,15 @@ export async function createLocalStore(
       assertOpen();
       return exportInfos(context);
     },
-    openExport: (text) =>
+    openExport: (text, how = {}) =>
       serial(async () => {
         assertOpen();
         const found = find(index, text, environment.now());
         if (found.kind === 'volume') assertNoImport(found.volume);
         const { reference } = found;
-        const share = await shared.acquire(reference, () => openDevice(context, reference));
+        if (how.alone === true || shared.isAlone(reference))
+          await assertUnused(context, [reference]);
+        const share = await shared.acquire(reference, () => openDevice(context, reference), how);
         return { reference, description: describe(context, found), ...share };
       }),
     commit() {

@@ -60,6 +60,8 @@ export interface SnapshotAttributes extends NamedAttributes {
   readonly expiresAt?: number;
   /** 32 hexadecimal digits that no other snapshot of any store has. */
   readonly identity?: string;
+  /** Set when its content was looked at and found clean. */
+  readonly consistency?: 'clean';
 }
 
 /** Kept with a branch. */
@@ -75,7 +77,7 @@ export function volumeAttributes(record: VolumeRecord): VolumeAttributes {
 
 /** @throws {StorageError} ERR_CORRUPT when the record is not one of ours. */
 export function snapshotAttributes(record: SnapshotRecord): SnapshotAttributes {
-  const { holds, expiresAt, identity } = record.attributes;
+  const { holds, expiresAt, identity, consistency } = record.attributes;
   return {
     ...named(record.attributes, `snapshot ${record.id}`),
     ...(typeof holds === 'object' && holds !== null
@@ -83,6 +85,7 @@ export function snapshotAttributes(record: SnapshotRecord): SnapshotAttributes {
       : {}),
     ...(typeof expiresAt === 'number' ? { expiresAt } : {}),
     ...(typeof identity === 'string' ? { identity } : {}),
+    ...(consistency === 'clean' ? { consistency } : {}),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { StorageError } from '@palimpsest/block-device';
 import type { ProductionVolume, RestoreSource, VolumeRecord } from '@palimpsest/ro-snapshot';
+import { judgeSnapshots } from './attendants.js';
 import { findBase, refreshBranch } from './branch-operations.js';
 import { baseOf, find, findTarget, findVolume, volumeName } from './catalog.js';
 import { makeUnused, type StoreContext } from './context.js';
@@ -71,7 +72,9 @@ export async function restore(
   } finally {
     resumeCopyBack(context, target.volume, production);
   }
-  return restoreInfo(context, target.volume, production) as RestoreInfo;
+  const info = restoreInfo(context, target.volume, production) as RestoreInfo;
+  await judgeSnapshots(context, [kept]);
+  return info;
 }
 
 async function restoreBranch(

@@ -1,7 +1,9 @@
 /** Taking snapshots: one, a group at one instant, one again under its name. Checks come first (C3). */
 import { StorageError } from '@palimpsest/block-device';
-import { createSnapshots, type SnapshotTaker } from '@palimpsest/ro-snapshot';
+import { createSnapshots, type GroupMember, type SnapshotTaker } from '@palimpsest/ro-snapshot';
 import { branchTaker } from '@palimpsest/rw-snapshot';
+import type { Batch } from '@palimpsest/save-volume';
+import { judgeSnapshots } from './attendants.js';
 import { type FoundTarget, findSnapshot, findTarget, ownerOf, volumeName } from './catalog.js';
 import { listed, makeUnused, type StoreContext } from './context.js';
 import { dependantsOf } from './dependants.js';
@@ -58,7 +60,7 @@ export async function createGroupSnapshot(
     );
   }
   const by = request.by ?? context.by;
-  const members = [];
+  const members: GroupMember[] = [];
   for (const target of targets) {
     const attributes = {
       name,
@@ -68,13 +70,18 @@ export async function createGroupSnapshot(
     };
     members.push({ taker: await takerOf(context, target), attributes });
   }
-  await createSnapshots(members, (batch) => {
-    for (const { reference } of targets) {
-      const target = snapshotReference(reference, name);
-      recordOperation(save, batch, { at: now, by, kind: 'snapshot', target });
-    }
-  });
-  return targets.map(({ reference }) => infoOf(context, snapshotReference(reference, name)));
+  const references = targets.map(({ reference }) => snapshotReference(reference, name));
+  await context.attendants.atRest(
+    targets.map(({ reference }) => reference),
+    () =>
+      createSnapshots(members, (batch) => {
+        for (const target of references) {
+          recordOperation(save, batch, { at: now, by, kind: 'snapshot', target });
+        }
+      }),
+  );
+  await judgeSnapshots(context, references);
+  return references.map((reference) => infoOf(context, reference));
 }
 
 /** See `Store.refreshSnapshot`. */
@@ -99,10 +106,11 @@ export async function refreshSnapshot(
   const target = targetOf(found);
   const kept = keptName(before.name, now, (name) => isNameTaken(context, target, name));
   const by = options.by ?? context.by;
-  const { removed: _, holds: __, ...same } = before;
+  const { removed: _, holds: __, consistency: ___, ...same } = before;
   const attributes = { ...same, createdAt: now, identity: identity(context) };
   const isDropped = options.keep === false;
-  await createSnapshots([{ taker: await takerOf(context, target), attributes }], (batch) => {
+  const members = [{ taker: await takerOf(context, target), attributes }];
+  const alongside = (batch: Batch): void => {
     const removed = isDropped ? { removed: { at: now, until: now, by } } : {};
     changeAttributes(save, batch, found.snapshot.id, { name: kept, ...removed });
     recordOperation(save, batch, {
@@ -117,7 +125,10 @@ export async function refreshSnapshot(
             undo: { kind: 'retake', kept: found.snapshot.id, name: before.name },
           }),
     });
-  });
+  };
+  const { attendants } = context;
+  await attendants.atRest([target.reference], () => createSnapshots(members, alongside));
+  await judgeSnapshots(context, [found.reference]);
   if (isDropped) await context.sweep();
   return {
     snapshot: infoOf(context, found.reference),

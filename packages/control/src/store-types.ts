@@ -1,6 +1,7 @@
 /** What the store tells, and what it is asked: plain data. Times are RFC 3339, sizes bytes. */
 import type { BlockDevice } from '@palimpsest/block-device';
 import type { SpaceReport } from '@palimpsest/save-volume';
+import type { Consistency } from './attendants.js';
 import type { Details } from './details.js';
 import type { Labels } from './records.js';
 
@@ -57,6 +58,8 @@ export interface SnapshotInfo extends Availability {
   readonly createdAt: string;
   /** Bytes. */
   readonly size: number;
+  /** Whether its file system was at rest; `crash-consistent` also where that is not known. */
+  readonly consistency: Consistency;
   /** References of the branches based on it. */
   readonly branches: readonly string[];
 }

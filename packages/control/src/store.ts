@@ -17,9 +17,11 @@
  *       durable.
  */
 import type { VerifyReport } from '@palimpsest/save-volume';
+import type { SnapshotAttendant } from './attendants.js';
 import type { Details } from './details.js';
 import type { ExchangeVerbs } from './exchange-types.js';
 import type { StoreSettings } from './settings.js';
+import type { OpenHow } from './shared-exports.js';
 import type { StoreMetrics } from './store-metrics.js';
 import type {
   Attribution,
@@ -222,6 +224,11 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
   configure(changes: Partial<StoreSettings>): Promise<StoreSettings>;
   /** Calls `listener` with what happens by itself, until the returned function is called. */
   subscribe(listener: (event: StoreEvent) => void): () => void;
+  /**
+   * Lets somebody who knows what lies on volumes bring it to rest before snapshots, and judge these,
+   * until the returned function is called.
+   */
+  attend(attendant: SnapshotAttendant): () => void;
   /** Reads every page and, with `data`, every saved block. Problems are told, not thrown. */
   verify(options?: { readonly data?: boolean }): Promise<VerifyReport>;
 
@@ -233,10 +240,12 @@ export interface Store extends AsyncDisposable, ExchangeVerbs {
   /** Everything that can be opened, now. */
   exports(): readonly ExportInfo[];
   /**
-   * Opens what a reference means now. Openers of the same thing share one device.
-   * @throws {StorageError} ERR_NOT_FOUND; ERR_IO when it is unavailable.
+   * Opens what a reference means now. Openers of the same thing share one device, unless one has it
+   * `alone`.
+   * @throws {StorageError} ERR_NOT_FOUND; ERR_IO when it is unavailable; ERR_IN_USE when somebody has
+   * it alone, or it is wanted alone and others have it.
    */
-  openExport(reference: string): Promise<OpenExport>;
+  openExport(reference: string, how?: OpenHow): Promise<OpenExport>;
 
   /** Makes everything written so far durable in the save volume. */
   commit(): Promise<void>;

@@ -139,7 +139,7 @@ export async function releaseVolume(
     snapshotReference(name, snapshotAttributes(each).name),
   );
   const dependants = [...branchNames, ...snapshotNames];
-  assertUnused(context, [name, ...dependants]);
+  await assertUnused(context, [name, ...dependants]);
   if (dependants.length > 0 && options.dropSnapshots !== true) {
     throw new StorageError(
       'ERR_IN_USE',

@@ -15,7 +15,7 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import type { MemoryMachine } from './memory-machine.js';
+import type { MemoryMachine } from '../src/testing/memory-machine.js';
 
 async function twoStores(): Promise<{ machine: MemoryMachine; store: Store; other: Store }> {
   const { machine, store } = await createMachineWithStore();

@@ -1,7 +1,7 @@
 /** A store on a machine of memory, and how to write and read a block of what it serves. */
 import type { BlockDevice } from '@palimpsest/block-device';
 import { createStore, openStore, type Store } from '../src/index.js';
-import { createMemoryMachine, type MemoryMachine } from './memory-machine.js';
+import { createMemoryMachine, type MemoryMachine } from '../src/testing/memory-machine.js';
 
 export const BLOCK = 4096;
 /** Eight blocks. */

@@ -16,7 +16,7 @@ import {
   SAVE_SIZE,
   withDevice,
 } from './fixture.js';
-import { createMemoryMachine, type MemoryMachine } from './memory-machine.js';
+import { createMemoryMachine, type MemoryMachine } from '../src/testing/memory-machine.js';
 
 /** Blocks of a volume: the save volume has room for the old ones of about two rounds. */
 const BLOCKS = 320;

@@ -2,7 +2,7 @@
 import type { SaveVolume } from '@palimpsest/save-volume';
 import { expect, test } from 'vitest';
 import { periodicCommit } from '../src/periodic.js';
-import { createMemoryMachine } from './memory-machine.js';
+import { createMemoryMachine } from '../src/testing/memory-machine.js';
 
 /** A save volume whose commits end as told, and the clock's next period. */
 function start(results: (() => Promise<void>)[]) {

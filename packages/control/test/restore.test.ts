@@ -14,7 +14,7 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import type { MemoryMachine } from './memory-machine.js';
+import type { MemoryMachine } from '../src/testing/memory-machine.js';
 
 const BLOCKS = SIZE / BLOCK;
 

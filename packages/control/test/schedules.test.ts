@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { openStore } from '../src/index.js';
 import { createMachineWithStore, refusal, SIZE } from './fixture.js';
-import type { MemoryMachine } from './memory-machine.js';
+import type { MemoryMachine } from '../src/testing/memory-machine.js';
 
 const HOUR = 3_600_000;
 

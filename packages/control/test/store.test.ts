@@ -9,7 +9,7 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import { createMemoryMachine } from './memory-machine.js';
+import { createMemoryMachine } from '../src/testing/memory-machine.js';
 
 test('what is made is listed, served and there after a restart', async () => {
   const { machine, store } = await createMachineWithStore();
@@ -35,6 +35,7 @@ test('what is made is listed, served and there after a restart', async () => {
       message: 'first',
       createdAt: '2026-11-22T12:00:00.000Z',
       size: SIZE,
+      consistency: 'crash-consistent',
       branches: ['prod/dev'],
       state: 'available',
     },

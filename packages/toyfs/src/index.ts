@@ -14,6 +14,8 @@ export type { FormatOptions } from './format-plan.js';
 export type { OpenOptions } from './open.js';
 export { openFileSystem } from './open.js';
 export type { OpenReport, Timer } from './parts.js';
+export type { ProbedImage } from './probe.js';
+export { probe } from './probe.js';
 export type { NodeFsOptions } from './promises/caller.js';
 export { Dir } from './promises/dir.js';
 export { Dirent } from './promises/dirent.js';

@@ -8,7 +8,7 @@ import {
   createMemoryDevice,
   StorageError,
 } from '@palimpsest/block-device';
-import type { ControlEnvironment, StoreLock } from '../src/index.js';
+import type { ControlEnvironment, StoreLock } from '../index.js';
 
 interface MemoryFile {
   readonly identity: string;

@@ -1,0 +1,96 @@
+/**
+ * Opening the file system on a device of a store.
+ *
+ *   OI1  An image that has a journal to replay is opened for writing only by who means to write: looking
+ *        at a volume changes no byte of it. A clean one is opened for writing as well as for reading, as
+ *        that alone writes nothing.
+ */
+import { type BlockDevice, checked, isStorageError, StorageError } from '@palimpsest/block-device';
+import { type FileSystem, type OpenOptions, openFileSystem, probe } from '@palimpsest/toyfs';
+import { openPartition, partitionsOf } from './partitions.js';
+
+/** Which of the file systems of a disk, and what for. */
+export interface ImageChoice {
+  /** A partition of it, from 1. @default the disk as a whole */
+  readonly partition?: number;
+  /** Open it for changes, also when its journal has to be replayed for that. @default false */
+  readonly write?: boolean;
+}
+
+/** Bytes in a sector: what every file system's block is a multiple of. */
+const SECTOR = 512;
+
+/**
+ * Opens what is on a device. `reference` is for messages.
+ * @throws {StorageError} ERR_FORMAT when there is no file system that can be opened; ERR_NOT_FOUND for a
+ * partition that is not there; ERR_CORRUPT
+ */
+export async function openImage(
+  device: BlockDevice,
+  reference: string,
+  { partition, write = false }: ImageChoice,
+  options: OpenOptions,
+): Promise<FileSystem> {
+  const part = await partOf(device, reference, partition);
+  const image = await probe(part);
+  if (image === undefined) throw await nothingThere(part, reference, partition);
+  const isFine = image.blockSize % part.blockSize === 0;
+  const readOnly = part.readOnly || !isFine || (!write && !image.isClean); // OI1
+  try {
+    return await openFileSystem(isFine ? part : inSectors(part), { ...options, readOnly });
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
+    throw new StorageError(error.code, `${reference}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The disk, or a partition of it. @throws {StorageError} ERR_NOT_FOUND, ERR_INVALID */
+export async function partOf(
+  device: BlockDevice,
+  reference: string,
+  partition: number | undefined,
+): Promise<BlockDevice> {
+  return partition === undefined ? device : await openPartition(device, partition, reference);
+}
+
+async function nothingThere(
+  device: BlockDevice,
+  reference: string,
+  partition: number | undefined,
+): Promise<StorageError> {
+  const parts = partition === undefined ? await partitionsOf(device) : [];
+  if (parts.length > 0) {
+    const numbers = parts.map(({ number }) => number);
+    return new StorageError(
+      'ERR_FORMAT',
+      `${reference} is a disk with partitions (${numbers.join(', ')}); say which one: ` +
+        `--partition ${numbers[0]}`,
+    );
+  }
+  const where = partition === undefined ? reference : `partition ${partition} of ${reference}`;
+  return new StorageError(
+    'ERR_FORMAT',
+    `there is no ext2, ext3 or ext4 file system on ${where}; make one, over whatever is there: ` +
+      `pal fs format ${reference}`,
+  );
+}
+
+/** A device whose blocks are larger than the file system's, read in sectors. */
+function inSectors(device: BlockDevice): BlockDevice {
+  const { blockSize } = device;
+  return checked({
+    blockSize: SECTOR,
+    size: device.size,
+    readOnly: true,
+    async readInto(target, position) {
+      const start = position - (position % blockSize);
+      const end = Math.ceil((position + target.length) / blockSize) * blockSize;
+      const whole = new Uint8Array(end - start);
+      await device.readInto(whole, start);
+      target.set(whole.subarray(position - start, position - start + target.length));
+    },
+    write: () => undefined, // never called: it is read-only
+    flush: () => undefined,
+    close: async () => {},
+  });
+}

@@ -1,0 +1,1 @@
+export { FileError } from './file-error.js';
