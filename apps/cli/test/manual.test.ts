@@ -23,6 +23,7 @@ test('every command is in it, with every option', () => {
     'volume list',
     'snapshot create',
     'snapshot list',
+    'snapshot info',
     'snapshot delete',
     'branch create',
     'branch list',

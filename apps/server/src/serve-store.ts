@@ -14,6 +14,7 @@ import {
   type Store,
   type StoreEvent,
 } from '@palimpsest/control';
+import { createMounts } from '@palimpsest/mounted-files';
 import { createNbdServer, type NbdServer } from '@palimpsest/nbd';
 import { createApi } from './api.js';
 import { closeControlServer, createControlServer } from './control-server.js';
@@ -94,6 +95,8 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
       by: who('daemon'),
     });
     undo.push(() => store.close());
+    const mounts = createMounts(store, { warn: (message) => logger.warn(message) });
+    undo.push(() => mounts.close());
     store.subscribe((event) => logEvent(logger, event));
     const resumed = store.jobs().filter((job) => job.state === 'running');
     for (const { kind, target } of resumed) logger.info('going on', { job: kind, target });

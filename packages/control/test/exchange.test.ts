@@ -5,6 +5,7 @@
  */
 import { expect, test } from 'vitest';
 import { createStore, openStore, type Store } from '../src/index.js';
+import type { MemoryMachine } from '../src/testing/memory-machine.js';
 import {
   BLOCK,
   createMachineWithStore,
@@ -15,7 +16,6 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import type { MemoryMachine } from '../src/testing/memory-machine.js';
 
 async function twoStores(): Promise<{ machine: MemoryMachine; store: Store; other: Store }> {
   const { machine, store } = await createMachineWithStore();

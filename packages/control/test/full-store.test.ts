@@ -7,6 +7,7 @@
  */
 import { expect, test } from 'vitest';
 import { openStore, type Store } from '../src/index.js';
+import { createMemoryMachine, type MemoryMachine } from '../src/testing/memory-machine.js';
 import type { StoreEvent } from '../src/work-types.js';
 import {
   BLOCK,
@@ -16,7 +17,6 @@ import {
   SAVE_SIZE,
   withDevice,
 } from './fixture.js';
-import { createMemoryMachine, type MemoryMachine } from '../src/testing/memory-machine.js';
 
 /** Blocks of a volume: the save volume has room for the old ones of about two rounds. */
 const BLOCKS = 320;

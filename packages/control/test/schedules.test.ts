@@ -1,8 +1,8 @@
 /** Goal: schedules take snapshots by themselves and keep as many as they say (T1, T2). */
 import { expect, test } from 'vitest';
 import { openStore } from '../src/index.js';
-import { createMachineWithStore, refusal, SIZE } from './fixture.js';
 import type { MemoryMachine } from '../src/testing/memory-machine.js';
+import { createMachineWithStore, refusal, SIZE } from './fixture.js';
 
 const HOUR = 3_600_000;
 

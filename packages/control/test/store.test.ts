@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createStore, openStore } from '../src/index.js';
+import { createMemoryMachine } from '../src/testing/memory-machine.js';
 import {
   BLOCK,
   createMachineWithStore,
@@ -9,7 +10,6 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import { createMemoryMachine } from '../src/testing/memory-machine.js';
 
 test('what is made is listed, served and there after a restart', async () => {
   const { machine, store } = await createMachineWithStore();

@@ -5,6 +5,7 @@
  */
 import { expect, test } from 'vitest';
 import { openStore, type Store } from '../src/index.js';
+import type { MemoryMachine } from '../src/testing/memory-machine.js';
 import {
   createMachineWithStore,
   readBlock,
@@ -13,7 +14,6 @@ import {
   withDevice,
   writeBlock,
 } from './fixture.js';
-import type { MemoryMachine } from '../src/testing/memory-machine.js';
 
 const DAY = 86_400_000;
 

@@ -1,6 +1,12 @@
 /** pal snapshot create, list, delete, refresh; pal group snapshot. */
 import type { SnapshotInfo } from '@palimpsest/control';
-import { formatSize, parseReference, quote, targetReference } from '@palimpsest/control/grammar';
+import {
+  formatSize,
+  parseReference,
+  parseSnapshotReference,
+  quote,
+  targetReference,
+} from '@palimpsest/control/grammar';
 import {
   ageIn,
   type CommandContext,
@@ -23,6 +29,7 @@ const COLUMNS: readonly Column<SnapshotInfo>[] = [
     title: 'HOLDS',
     value: ({ holds = [] }) => (holds.length === 0 ? '-' : holds.map(({ tag }) => tag).join(',')),
   },
+  { title: 'CONTENT', value: (snapshot) => snapshot.consistency },
   { title: 'STATE', value: (snapshot) => snapshot.state },
   { title: 'MESSAGE', value: (snapshot) => snapshot.message ?? '' },
 ];
@@ -34,7 +41,7 @@ export async function createSnapshot(context: CommandContext, text: string): Pro
   const snapshot = await withStore(context, (client) => client.createSnapshot(request));
   context.output.item('Snapshot', snapshot, snapshot.reference);
   context.output.say(
-    `took a snapshot of ${volume}; write to a copy of it: ` +
+    `took a snapshot of ${volume}, ${snapshot.consistency}; write to a copy of it: ` +
       `pal branch create NAME --from ${snapshot.reference}`,
   );
 }
@@ -59,6 +66,45 @@ export async function listSnapshots(context: CommandContext, of?: string): Promi
   if (snapshots.length === 0) {
     context.output.say(`no snapshots yet; take one: pal snapshot create ${of ?? 'VOLUME'}`);
   }
+}
+
+/** pal snapshot info SNAPSHOT */
+export async function showSnapshot(context: CommandContext, text: string): Promise<void> {
+  const found = await withStore(context, async (client) => {
+    const reference = await client.resolve(parseSnapshot(text));
+    const target = reference.slice(0, reference.indexOf('@'));
+    return (await client.listSnapshots(target)).find((each) => each.reference === reference);
+  });
+  if (found === undefined) throw new UsageError(`${quote(text)} went away meanwhile`);
+  context.output.item('Snapshot', found, lines(found));
+}
+
+function lines(snapshot: SnapshotInfo): string {
+  const { reference, createdAt, size, consistency, message, expiresAt, holds = [] } = snapshot;
+  const { labels = {}, branches, state, reason } = snapshot;
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['reference', reference],
+    ['created', formatTime(createdAt)],
+    ['size', formatSize(size)],
+    ['content', consistency],
+    ['message', message],
+    ['labels', told(Object.entries(labels).map(([name, value]) => `${name}=${value}`))],
+    ['holds', told(holds.map(({ tag, reason: why }) => (why ? `${tag} (${why})` : tag)))],
+    ['expires', expiresAt === undefined ? undefined : formatTime(expiresAt)],
+    ['branches', told(branches)],
+    ['state', reason === undefined ? state : `${state}: ${reason}`],
+  ];
+  const given = rows.filter(([, value]) => value !== undefined);
+  return given.map(([name, value]) => `${`${name}:`.padEnd(11)}${value}`).join('\n');
+}
+
+function told(items: readonly string[]): string | undefined {
+  return items.length === 0 ? undefined : items.join(', ');
+}
+
+function parseSnapshot(text: string): string {
+  parseSnapshotReference(text);
+  return text;
 }
 
 /** pal snapshot delete REFERENCE */

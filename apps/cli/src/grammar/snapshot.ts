@@ -28,6 +28,16 @@ export const addSnapshot: AddNoun = (program, run) => {
     async (context, target?: string) => (await load()).listSnapshots(context, target),
   );
   does(
+    snapshot
+      .command('info <snapshot>')
+      .description(
+        'show a snapshot: when, what for, whose, and whether its file system was at rest (clean) or ' +
+          'is as after a power cut (crash-consistent)',
+      ),
+    run,
+    async (context, reference: string) => (await load()).showSnapshot(context, reference),
+  );
+  does(
     deleting(snapshot.command('delete <snapshot>')).description(
       'delete a snapshot, in any order; it can be had back for a while: pal undo',
     ),

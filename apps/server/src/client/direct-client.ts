@@ -1,5 +1,6 @@
 /** A StoreClient on a store that this process opens itself, under the store's lock. */
 import { type Logger, openStore } from '@palimpsest/control';
+import { createMounts } from '@palimpsest/mounted-files';
 import { followJob } from '../follow-job.js';
 import { createNodeEnvironment } from '../node-environment.js';
 import { directExchange } from './exchange-client.js';
@@ -15,6 +16,11 @@ export async function openDirectClient(
   by: string,
 ): Promise<StoreClient> {
   const store = await openStore(directory, createNodeEnvironment(logger), { by });
+  const mounts = createMounts(store, { idleMs: 0, warn: (message) => logger.warn(message) });
+  const close = async (): Promise<void> => {
+    await mounts.close();
+    await store.close();
+  };
   return {
     mode: 'direct',
     ...directExchange(store),
@@ -59,7 +65,7 @@ export async function openDirectClient(
     listExports: async () => store.exports(),
     listClients: async () => [],
     followJob: (id, onProgress) => followJob(store, id, onProgress),
-    close: () => store.close(),
-    [Symbol.asyncDispose]: () => store.close(),
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
