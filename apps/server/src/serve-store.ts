@@ -97,9 +97,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     undo.push(() => store.close());
     const mounts = createMounts(store, { warn: (message) => logger.warn(message) });
     undo.push(() => mounts.close());
-    store.subscribe((event) => logEvent(logger, event));
-    const resumed = store.jobs().filter((job) => job.state === 'running');
-    for (const { kind, target } of resumed) logger.info('going on', { job: kind, target });
+    const resumed = logWork(store, logger);
 
     const server = createNbdServer({
       catalog: createExportCatalog(store),
@@ -171,6 +169,14 @@ function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
     if (kind === 'tcp') socket.setNoDelay(true);
     void server.serve(readingInto(socket), peer); // It never rejects: one client's end is its own.
   });
+}
+
+/** Logs what the store does by itself; answers the jobs that an earlier process had begun. */
+function logWork(store: Store, logger: Logger): readonly JobInfo[] {
+  store.subscribe((event) => logEvent(logger, event));
+  const resumed = store.jobs().filter((job) => job.state === 'running');
+  for (const { kind, target } of resumed) logger.info('going on', { job: kind, target });
+  return resumed;
 }
 
 /** What happened by itself is told at once, and as a warning when somebody should act. */

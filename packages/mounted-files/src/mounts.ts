@@ -57,82 +57,99 @@ export interface Mounts extends AsyncDisposable {
 
 /** Mounts file systems of a store. Close it before the store. */
 export function createMounts(store: Store, options: MountsOptions = {}): Mounts {
-  const mounted = new Map<string, Mounted>();
-  const { timer = systemTimer, files = {}, warn = () => undefined } = options;
-  const means: MountedMeans = {
-    timer,
-    idleMs: options.idleMs ?? 2_000,
-    freezeMs: options.freezeMs ?? 10_000,
-    warn,
-    forget: (each) => {
-      if (mounted.get(each.reference) === each) mounted.delete(each.reference);
-    },
-  };
-  let closing: Promise<void> | undefined;
-  const stopAttending = store.attend({
-    async quiesce(targets) {
-      const goOn = await Promise.all(
-        targets.map((target) =>
-          mounted
-            .get(target)
-            ?.freeze()
-            .catch((error) => {
-              warn(`${target} could not be frozen for a snapshot: ${String(error)}`);
-            }),
-        ),
-      );
-      return async () => {
-        for (const each of goOn) await each?.();
-      };
-    },
-    judge: async (snapshot) => ((await probe(snapshot))?.isClean ? 'clean' : 'crash-consistent'),
-  });
+  return new StoreMounts(store, options);
+}
 
-  function begin(reference: string, choice: ImageChoice): Mounted {
-    const made = new Mounted(reference, choice, means, async (each) => {
-      const share = await openAlone(store, reference, (force) => each.letGo(force));
-      return { share, image: openImage(share.device, reference, choice, { ...files, timer }) };
+class StoreMounts implements Mounts {
+  readonly #store: Store;
+  readonly #mounted = new Map<string, Mounted>();
+  readonly #means: MountedMeans;
+  readonly #files: OpenOptions;
+  readonly #stopAttending: () => void;
+  #closing: Promise<void> | undefined;
+
+  constructor(store: Store, options: MountsOptions) {
+    const { timer = systemTimer, idleMs = 2_000, freezeMs = 10_000 } = options;
+    const { warn = () => undefined } = options;
+    this.#store = store;
+    this.#files = { ...options.files, timer };
+    const forget = (each: Mounted): void => {
+      if (this.#mounted.get(each.reference) === each) this.#mounted.delete(each.reference);
+    };
+    this.#means = { timer, idleMs, freezeMs, warn, forget };
+    this.#stopAttending = store.attend({
+      quiesce: (targets) => this.#quiesce(targets),
+      judge: async (snapshot) => ((await probe(snapshot))?.isClean ? 'clean' : 'crash-consistent'),
     });
-    mounted.set(reference, made);
+  }
+
+  async mount(text: string, choice: ImageChoice = {}): Promise<Mount> {
+    for (;;) {
+      if (this.#closing !== undefined)
+        throw new StorageError('ERR_CLOSED', 'the mounts are closed');
+      const reference = this.#store.resolve(text);
+      const found = this.#mounted.get(reference) ?? this.#begin(reference, choice);
+      found.enter();
+      const fs = await found.opened.catch(async (error) => {
+        await found.leave();
+        throw error;
+      });
+      if (serves(found, fs, choice)) return share(found, fs);
+      await found.leave();
+      if (found.users > 0) throw usedOtherwise(reference);
+      await found.end();
+    }
+  }
+
+  async withDevice<T>(text: string, use: (opened: OpenExport) => Promise<T>): Promise<T> {
+    const reference = this.#store.resolve(text);
+    const opened = await openAlone(this.#store, reference, async () => false);
+    try {
+      return await use(opened);
+    } finally {
+      await opened.release();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #begin(reference: string, choice: ImageChoice): Mounted {
+    const made = new Mounted(reference, choice, this.#means, async (each) => {
+      const opened = await openAlone(this.#store, reference, (force) => each.letGo(force));
+      return { share: opened, image: openImage(opened.device, reference, choice, this.#files) };
+    });
+    this.#mounted.set(reference, made);
     return made;
   }
 
-  const mounts: Mounts = {
-    async mount(text, choice = {}) {
-      for (;;) {
-        if (closing !== undefined) throw new StorageError('ERR_CLOSED', 'the mounts are closed');
-        const reference = store.resolve(text);
-        const found = mounted.get(reference) ?? begin(reference, choice);
-        found.enter();
-        const fs = await found.opened.catch(async (error) => {
-          await found.leave();
-          throw error;
-        });
-        if (serves(found, fs, choice)) return share(found, fs);
-        await found.leave();
-        if (found.users > 0) throw usedOtherwise(reference);
-        await found.end();
-      }
-    },
-    async withDevice(text, use) {
-      const reference = store.resolve(text);
-      const opened = await openAlone(store, reference, async () => false);
-      try {
-        return await use(opened);
-      } finally {
-        await opened.release();
-      }
-    },
-    close() {
-      closing ??= (async () => {
-        stopAttending();
-        await Promise.all([...mounted.values()].map((each) => each.end()));
-      })();
-      return closing;
-    },
-    [Symbol.asyncDispose]: () => mounts.close(),
-  };
-  return mounts;
+  /** MO3. What cannot be frozen is snapshotted as it is. */
+  async #quiesce(targets: readonly string[]): Promise<() => Promise<void>> {
+    const goOn = await Promise.all(
+      targets.map((target) =>
+        this.#mounted
+          .get(target)
+          ?.freeze()
+          .catch((error) => {
+            this.#means.warn(`${target} could not be frozen for a snapshot: ${String(error)}`);
+          }),
+      ),
+    );
+    return async () => {
+      for (const each of goOn) await each?.();
+    };
+  }
+
+  async #closeAll(): Promise<void> {
+    this.#stopAttending();
+    await Promise.all([...this.#mounted.values()].map((each) => each.end()));
+  }
 }
 
 /** Whether a file system that is open is what is asked for. */

@@ -63,6 +63,11 @@ export const addSnapshot: AddNoun = (program, run) => {
     async (context, target: string, directory: string) =>
       (await loadMount()).mountSnapshots(context, target, directory),
   );
+  addEdits(snapshot, run);
+};
+
+/** What is said about a snapshot after it was taken. */
+const addEdits: AddNoun = (snapshot, run) => {
   does(
     snapshot
       .command('hold <snapshot> <tag>')
