@@ -1,13 +1,14 @@
 /**
  * npm run bench: every budget of the design, measured. Our daemon on a real store beside qemu-nbd and
- * nbdkit with the same fio jobs; how cost grows; the packages in-process; a slow disk beside a fast
- * one. Prints ratios with their spread, the CPU time of the servers, and which budgets are met.
+ * nbdkit with the same fio jobs; how cost grows; the packages in-process; toyfs beside other file
+ * systems; a slow disk beside a fast one. Prints ratios with their spread, the CPU time of the
+ * servers, and which budgets are met.
  * Measures and tells; nothing fails because a machine was slow.
  *
  *   --rounds N      how often everything is measured (default 5)
  *   --seconds N     how long each timed measurement takes (default 1)
  *   --quick         one round, short ones
- *   --parts LIST    of nbd, cost, volumes, curves, in-process, stall (default: all)
+ *   --parts LIST    of nbd, cost, volumes, curves, in-process, files, stall (default: all)
  *   --size MIB      bytes of each image (default 256)
  *   --snapshots N   length of the queue (default 1000)
  *   --only TEXT     only the rows whose name holds the text
@@ -23,6 +24,7 @@ import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { assertBuilt, ROOT } from '../scripts/lib/daemon.mjs';
+import { files } from './files/index.mjs';
 import { inProcess } from './in-process/index.mjs';
 import { alongTheQueue, curvesOverNbd } from './lib/curves.mjs';
 import { budgets, render } from './lib/findings.mjs';
@@ -37,7 +39,7 @@ import { makeImage } from './lib/targets.mjs';
 import { wholeVolumes } from './lib/whole-volume.mjs';
 import { stall } from './stall/index.mjs';
 
-const PARTS = ['nbd', 'cost', 'volumes', 'curves', 'in-process', 'stall'];
+const PARTS = ['nbd', 'cost', 'volumes', 'curves', 'in-process', 'files', 'stall'];
 
 const { values: options } = parseArgs({
   // pnpm passes the `--` of `npm run bench -- --quick` on.
@@ -99,6 +101,7 @@ async function run() {
   const findings = [
     ...(await overServers(directory)),
     ...(parts.includes('in-process') ? await inProcess({ quick, only, say }) : []),
+    ...(parts.includes('files') ? await files({ quick, only, say, dir: directory }) : []),
     ...(parts.includes('stall')
       ? await stall({ quick, only, say, dir: join(directory, 'stall') })
       : []),
