@@ -1,12 +1,12 @@
 /**
  * Space: taking and giving back the blocks beneath a file. Node has no call for it, so util-linux
- * `fallocate` does it in a process that is handed the open file; the file is never looked up by its
- * name again. Each run costs milliseconds: worth it for large ranges only. One runs at a time;
+ * `fallocate` does it, through a shell that is handed the open file; the file is never looked up
+ * by its name again. Each run costs milliseconds: worth it for large ranges only. One runs at a time;
  * neighbouring ranges that wait meanwhile are done by one run.
  */
 import process from 'node:process';
 import { StorageError } from '@palimpsest/block-device';
-import { HelperShell } from './helper-shell.js';
+import { SpaceShell } from './space-shell.js';
 
 /** What the helper can do to a range: take space for it, free it, make zeros that keep it. */
 export type SpaceAction = 'allocate' | 'punch' | 'zero';
@@ -28,7 +28,7 @@ interface Waiting {
 /** Carries actions out on one open file, and remembers which the system cannot do. */
 export class SpaceHelper {
   readonly #command: string;
-  readonly #shell: HelperShell;
+  readonly #shell: SpaceShell;
   readonly #missing = new Set<SpaceAction>();
   #waiting: Waiting[] = [];
   #last: Promise<unknown> = Promise.resolve();
@@ -36,7 +36,7 @@ export class SpaceHelper {
   /** `command` is the name of the program; tests name one that is not there. */
   constructor(fd: number, command: string = 'fallocate') {
     this.#command = command;
-    this.#shell = new HelperShell(fd, command);
+    this.#shell = new SpaceShell(fd, command);
     if (process.platform !== 'linux') {
       for (const action of Object.keys(FLAGS)) this.#missing.add(action as SpaceAction);
     }
@@ -73,11 +73,6 @@ export class SpaceHelper {
     return done;
   }
 
-  /** Resolves when no process has the file any more. Nothing may be run. */
-  close(): Promise<void> {
-    return this.#shell.end();
-  }
-
   async #run(action: SpaceAction, position: number, length: number): Promise<boolean> {
     if (!this.can(action)) return false;
     const where = ['--offset', String(position), '--length', String(length)];
@@ -94,5 +89,10 @@ export class SpaceHelper {
       return false;
     }
     throw new StorageError('ERR_IO', `${this.#command} failed at ${position}: ${answer}`);
+  }
+
+  /** Lets go of the file. Nothing is running. */
+  close(): Promise<void> {
+    return this.#shell.close();
   }
 }

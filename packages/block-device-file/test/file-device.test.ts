@@ -530,26 +530,6 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-test.runIf(process.platform === 'linux')(
-  'runs share a shell, a fork of which is small, and none is left when the device is closed',
-  async () => {
-    const mib = 1 << 20;
-    const file = newPath();
-    const log = `${file}.log`;
-    const helper = `${file}.sh`;
-    const script = `#!/bin/sh\necho "$PPID" >> ${log}\nexec fallocate "$@"\n`;
-    fs.writeFileSync(helper, script, { mode: 0o755 });
-    fs.writeFileSync(file, Buffer.alloc(8 * mib, 7));
-    const device = await openWith({ spaceCommand: helper }, file, {});
-    for (const n of [0, 3, 6]) await device.discard(n * mib, mib);
-    const [shell, ...others] = fs.readFileSync(log, 'utf8').trim().split('\n');
-    expect(others).toEqual([shell, shell]);
-    expect(Number(shell)).not.toBe(process.pid);
-    await device.close();
-    expect(fs.existsSync(`/proc/${shell}`)).toBe(false);
-  },
-);
-
 test.runIf(process.platform === 'linux')('a shell that is killed fails its run alone', async () => {
   const mib = 1 << 20;
   const file = newPath();
