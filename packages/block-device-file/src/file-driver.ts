@@ -26,7 +26,7 @@ import type { SpaceHelper } from './space.js';
 import { reason, systemCode, translate } from './system-errors.js';
 import type { Lane } from './thread-pool.js';
 
-/** Ranges of this many bytes or more are worth a child process. */
+/** Ranges of this many bytes or more are worth a run of a program. */
 const WORTH_A_HELPER = 1 << 20;
 /** Bytes of zeros written at a time. */
 const ZERO_SLICE = 1 << 20;

@@ -79,7 +79,7 @@ export interface SaveVolumeOptions {
   readonly maximumBytes?: number;
   /**
    * Bytes in a run of free blocks that is worth telling the device of (`discard`).
-   * @default 1 MiB: a file's driver starts a process for each
+   * @default 1 MiB: each is a run of a program
    */
   readonly discardBytes?: number;
   /** Bytes given back after which free runs are discarded without being asked. @default 16 MiB */
