@@ -1,10 +1,10 @@
 /**
  * SpaceShell: a small shell that holds one open file and runs a program on it, again and again, until the
  * file is closed. Starting a program from a process with much memory costs far more than it seems: the system
- * forks the process, and every page that is written afterwards is first taken out of what both share. A
- * shell is small, so it is it that forks; the large process does so once a file.
+ * forks the process, and every page that is written afterwards is first taken out of what both share.
+ * A shell is small, so it is it that forks; the large process does so once a file.
  *
- *   SS1  The shell ends with the process that started it, however that ends: it reads to the end of its input.
+ *   SS1  The shell ends with the process that started it, however that ends: it reads to its input's end.
  *   SS2  A shell that has died is told of by who waits for its answer, and replaced by the next run.
  *   SS3  It keeps nothing running: only an answer that is waited for does.
  */
