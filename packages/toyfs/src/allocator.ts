@@ -7,11 +7,11 @@
  *   A2  What lies together is asked for together: near a goal, in runs, and where the last search
  *       ended, so that searching does not begin at the front each time.
  */
-import { invariant } from '@palimpsest/block-device';
 import { clearRun, findClear, isSet, setBits } from './bitmap.js';
 import type { Core } from './core.js';
 import { FsError } from './errors.js';
 import { type Geometry, groupBlocks, groupStart } from './geometry.js';
+import type { GroupBitmaps } from './group-bitmaps.js';
 import type { Groups } from './groups.js';
 import type { Run } from './transaction.js';
 
@@ -20,6 +20,7 @@ export class Allocator {
   readonly #core: Core;
   readonly #geometry: Geometry;
   readonly #groups: Groups;
+  readonly #bitmaps: GroupBitmaps;
   /** Freed and not durable yet, by group (A1). */
   readonly #hidden = new Map<number, Uint8Array>();
   /** What the operation under way has freed. */
@@ -32,10 +33,11 @@ export class Allocator {
   /** The two numbers as the last good operation left them. */
   #settled: readonly [blocks: number, inodes: number];
 
-  constructor(core: Core, geometry: Geometry, groups: Groups) {
+  constructor(core: Core, geometry: Geometry, groups: Groups, bitmaps: GroupBitmaps) {
     this.#core = core;
     this.#geometry = geometry;
     this.#groups = groups;
+    this.#bitmaps = bitmaps;
     this.#nextBlock = new Int32Array(geometry.groups);
     this.#nextInode = new Int32Array(geometry.groups);
     this.#freeBlocks = groups.total('freeBlocks');
@@ -95,7 +97,7 @@ export class Allocator {
       const group = this.groupOf(start);
       const bit = start - groupStart(this.#geometry, group);
       const here = Math.min(count, groupBlocks(this.#geometry, group) - bit);
-      const block = this.#core.cache.get(this.#place(group).blockBitmap);
+      const block = this.#bitmaps.get(group, 'blockBitmap');
       for (let i = 0; i < here; i++) {
         if (!isSet(block.bytes, bit + i)) {
           throw new FsError('EIO', `block ${start + i} is freed and was free already`);
@@ -121,7 +123,7 @@ export class Allocator {
     for (let step = 0; step < groups; step++) {
       const group = (home + step) % groups;
       if (this.#groups.get(group, 'freeInodes') === 0) continue;
-      const block = this.#core.cache.get(this.#place(group).inodeBitmap);
+      const block = this.#bitmaps.get(group, 'inodeBitmap');
       const first = group === 0 ? firstInode - 1 : 0;
       const from = Math.max(first, this.#nextInode[group] as number);
       let bit = findClear(block.bytes, undefined, from, inodesPerGroup);
@@ -131,6 +133,7 @@ export class Allocator {
       setBits(block.bytes, bit, 1, true);
       this.#groups.add(group, 'freeInodes', -1);
       if (isDirectory) this.#groups.add(group, 'directories', 1);
+      this.#bitmaps.useInode(group, bit);
       this.#freeInodes--;
       this.#nextInode[group] = bit + 1;
       return group * inodesPerGroup + bit + 1;
@@ -142,7 +145,7 @@ export class Allocator {
   giveInode(ino: number, isDirectory: boolean): void {
     const group = this.groupOfInode(ino);
     const bit = (ino - 1) % this.#geometry.inodesPerGroup;
-    const block = this.#core.cache.get(this.#place(group).inodeBitmap);
+    const block = this.#bitmaps.get(group, 'inodeBitmap');
     if (!isSet(block.bytes, bit)) throw new FsError('EIO', `inode ${ino} is freed and was free`);
     this.#core.touch(block);
     setBits(block.bytes, bit, 1, false);
@@ -182,7 +185,7 @@ export class Allocator {
   #takeIn(group: number, goal: number, want: number): Run | undefined {
     const start = groupStart(this.#geometry, group);
     const limit = groupBlocks(this.#geometry, group);
-    const block = this.#core.cache.get(this.#place(group).blockBitmap);
+    const block = this.#bitmaps.get(group, 'blockBitmap');
     const hidden = this.#hidden.get(group);
     const next = this.#nextBlock[group] as number;
     let bit = goal > 0 ? findClear(block.bytes, hidden, goal, Math.min(goal + 1, limit)) : -1;
@@ -213,12 +216,6 @@ export class Allocator {
       }
     }
     return best;
-  }
-
-  #place(group: number): Groups['places'][number] {
-    const place = this.#groups.places[group];
-    invariant(place !== undefined, `group ${group} exists`);
-    return place;
   }
 
   #mask(group: number): Uint8Array {

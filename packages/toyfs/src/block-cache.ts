@@ -13,6 +13,7 @@
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 import { FsError } from './errors.js';
+import type { Seal } from './seals/seal.js';
 
 /** A block in memory. `bytes` and `view` are the same bytes. */
 export interface Block {
@@ -29,6 +30,8 @@ export interface Block {
   operation: number;
   /** Used since the cache last looked for room. */
   used: boolean;
+  /** Of metadata with a checksum that fits; see seals/seal.ts. */
+  seal: Seal | undefined;
 }
 
 /** Thrown by an operation that needs blocks which are not in memory. */
@@ -269,6 +272,7 @@ export class BlockCache {
     block.transaction = 0;
     block.operation = 0;
     block.used = true;
+    block.seal = undefined;
     return block;
   }
 
@@ -287,6 +291,7 @@ export class BlockCache {
         transaction: 0,
         operation: 0,
         used: false,
+        seal: undefined,
       });
     }
   }

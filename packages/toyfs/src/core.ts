@@ -17,6 +17,8 @@ import { DirtyData, writeFailure } from './dirty-data.js';
 import { FsError, isFsError } from './errors.js';
 import type { Journal } from './journal.js';
 import { retry } from './retry.js';
+import { type Seal, writeSeals } from './seals/seal.js';
+import type { Seals } from './seals/seals.js';
 import type { CoreListener, Run, Transaction } from './transaction.js';
 import { emptyTransaction, mergeRuns } from './transaction.js';
 import { UndoLog } from './undo-log.js';
@@ -34,6 +36,8 @@ export class Core {
   /** Undefined while the image is only read. */
   journal: Journal | undefined;
   listener: CoreListener | undefined;
+  /** Undefined for images without checksums of metadata. */
+  seals: Seals | undefined;
   /** How often freed blocks became free to be taken: then a read of the device may be of another's. */
   releases = 0;
   /** Why nothing is written any more (O4). */
@@ -117,9 +121,10 @@ export class Core {
     this.#join(block);
   }
 
-  /** A block of metadata just allocated: zeros. */
-  freshMetadata(number: number): Block {
+  /** A block of metadata just allocated: zeros. On images with `seals` it needs one. */
+  freshMetadata(number: number, seal?: Seal): Block {
     const block = this.cache.fresh(number);
+    block.seal = seal;
     block.operation = this.#operation;
     this.#undoLog.fresh.push(number);
     this.#join(block);
@@ -279,6 +284,7 @@ export class Core {
     const transaction = this.#transaction;
     this.#transaction = emptyTransaction(transaction.number + 1);
     const blocks = [...transaction.blocks];
+    if (this.seals !== undefined) writeSeals(blocks);
     const log = journal.compose(blocks, [...transaction.revoked]);
     for (const block of blocks) block.transaction = 0;
     await Promise.all([this.#dirty.write(), journal.write(log)]);

@@ -35,7 +35,7 @@ export class Directories {
       );
     }
     const places = this.#image.places(inode, Math.ceil(inode.bytes / blockSize));
-    const directory = Directory.read(this.#image.core, inode.ino, places, (each) => {
+    const directory = Directory.read(this.#image.core, inode, places, (each) => {
       this.#changed.add(each);
     });
     this.#makeRoom(directory.size);

@@ -3,8 +3,9 @@
  * the next; what a record has beyond its name's need is room for another.
  */
 import type { Block } from './block-cache.js';
-import { DIRECTORY_RECORD } from './disk/directory-record.js';
+import { DIRECTORY_RECORD, DIRECTORY_TAIL, TAIL_TYPE } from './disk/directory-record.js';
 import { FsError } from './errors.js';
+import { writeTail } from './seals/directory-seal.js';
 import type { FileType } from './vfs.js';
 
 const AT = DIRECTORY_RECORD.at;
@@ -27,13 +28,31 @@ export function nameKey(name: Uint8Array): string {
   return Buffer.prototype.latin1Slice.call(name, 0, name.length);
 }
 
-/** The two records of a new directory, in its first block. */
-export function writeFirstRecords(block: Block, ino: number, parent: number): void {
+/** The two records of a directory's first block; the second has all the room, up to a checksum's. */
+export function writeFirstRecords(
+  block: Block,
+  ino: number,
+  parent: number,
+  isSummed = false,
+): void {
   const dot = Uint8Array.of(0x2e);
   const own = recordLength(1);
   writeRecord(block, 0, own, dot, ino, 'directory');
-  const rest = block.bytes.length - own;
+  const rest = block.bytes.length - own - (isSummed ? DIRECTORY_TAIL.size : 0);
   writeRecord(block, own, rest, Uint8Array.of(0x2e, 0x2e), parent, 'directory');
+  if (isSummed) writeTail(block.bytes);
+}
+
+/** The directory above, as the first block says it. */
+export function parentOf(block: Block): number {
+  return block.view.getUint32(recordLength(1), true);
+}
+
+/** Makes the block one unused record, up to a checksum's. */
+export function writeUnused(block: Block, isSummed: boolean): void {
+  const length = block.bytes.length - (isSummed ? DIRECTORY_TAIL.size : 0);
+  writeRecord(block, 0, length, new Uint8Array(0), 0, undefined);
+  if (isSummed) writeTail(block.bytes);
 }
 
 /** Bytes that a record with a name of so many bytes needs. */
@@ -119,7 +138,8 @@ function readRecord(
   record.length = length;
   record.nameLength = nameLength;
   record.type = bytes[at + AT.type] as number;
-  record.room = ino === 0 ? length : length - used;
+  const isTail = record.type === TAIL_TYPE && ino === 0 && nameLength === 0;
+  record.room = ino !== 0 ? length - used : isTail ? 0 : length; // A checksum's is no room.
 }
 
 /** The key of a record's name. */

@@ -18,16 +18,21 @@ import {
   findRecord,
   keyAt,
   nameAt,
+  parentOf,
   recordAt,
   recordLength,
   setInode,
   setLength,
   TYPES,
+  writeFirstRecords,
   writeRecord,
+  writeUnused,
 } from './directory-block.js';
 import { FLAG_INDEX } from './disk/inode-record.js';
 import { FsError } from './errors.js';
 import type { Inode } from './inode.js';
+import { hasTail } from './seals/directory-seal.js';
+import { admit, type Seal } from './seals/seal.js';
 import type { DirectoryEntry, FileType } from './vfs.js';
 
 /** Directory blocks that an inode number leaves room for beside it in a map's value. */
@@ -47,19 +52,22 @@ export class Directory {
   /** Where the last name was put: the block's index, and the record's place in it. */
   #lastIndex = -1;
   #lastAt = 0;
+  /** Of its blocks; undefined on images without checksums. */
+  readonly seal: Seal | undefined;
   readonly #core: Core;
   readonly #changed: (directory: Directory) => void;
 
   private constructor(
     core: Core,
-    ino: number,
+    inode: Inode,
     places: number[],
     changed: (directory: Directory) => void,
   ) {
     this.#core = core;
     this.#changed = changed;
-    this.ino = ino;
+    this.ino = inode.ino;
     this.places = places;
+    this.seal = core.seals?.directory(inode);
   }
 
   /**
@@ -68,18 +76,19 @@ export class Directory {
    */
   static read(
     core: Core,
-    ino: number,
+    inode: Inode,
     places: number[],
     changed: (directory: Directory) => void,
   ): Directory {
     core.cache.need(places);
-    const directory = new Directory(core, ino, places, changed);
-    places.forEach((place, index) => {
+    const directory = new Directory(core, inode, places, changed);
+    places.forEach((_, index) => {
       let room = 0;
-      eachRecord(core.cache.get(place), (record) => {
+      const block = directory.#block(index);
+      eachRecord(block, (record) => {
         room = Math.max(room, record.room);
         if (record.ino === 0) return true;
-        const key = keyAt(core.cache.get(place), record);
+        const key = keyAt(block, record);
         directory.#names.set(key, record.ino * BLOCKS_MAX + index);
         return true;
       });
@@ -123,7 +132,7 @@ export class Directory {
     const length = recordLength(name.length);
     const index = this.#findRoom(length);
     if (index < 0) return false;
-    const block = this.#core.cache.get(this.places[index] as number);
+    const block = this.#block(index);
     this.#core.touch(block);
     let placed = false;
     let room = 0;
@@ -159,7 +168,7 @@ export class Directory {
   addBlock(block: Block): void {
     if (this.places.length + 1 >= BLOCKS_MAX) throw new FsError('ENOSPC', 'the directory is full');
     this.#changed(this);
-    writeRecord(block, 0, block.bytes.length, new Uint8Array(0), 0, undefined);
+    writeUnused(block, this.seal !== undefined);
     this.#hint = this.places.length;
     this.places.push(block.number);
     this.#room.push(block.bytes.length);
@@ -168,7 +177,23 @@ export class Directory {
   /** Makes sure that the block of a name is in memory, so that changing it later cannot miss it. */
   need(key: string): void {
     const index = (this.#names.get(key) ?? 0) % BLOCKS_MAX;
-    this.#core.cache.get(this.places[index] as number);
+    this.#block(index);
+  }
+
+  /** Clears the flag of a hash index, which the coming change would make wrong (N3). */
+  dropIndex(inode: Inode): void {
+    if (!inode.hasFlag(FLAG_INDEX)) return;
+    inode.edit().flags = (inode.flags & ~FLAG_INDEX) >>> 0;
+    // With checksums an index's block has its sum where a block of names has none.
+    if (this.seal === undefined) return;
+    this.#core.cache.need(this.places);
+    for (let index = 0; index < this.places.length; index++) {
+      const block = this.#block(index);
+      if (hasTail(block)) continue;
+      this.#core.touch(block);
+      if (index === 0) writeFirstRecords(block, this.ino, parentOf(block), true);
+      else writeUnused(block, true);
+    }
   }
 
   /** Removes a record. */
@@ -204,7 +229,7 @@ export class Directory {
     const entries: DirectoryEntry[] = [];
     for (let index = Math.floor(cookie / size); index < this.places.length; index++) {
       if (entries.length >= limit) break;
-      const block = this.#core.cache.get(this.places[index] as number);
+      const block = this.#block(index);
       eachRecord(block, (record) => {
         if (record.ino === 0 || index * size + record.at < cookie) return true;
         entries.push({
@@ -233,14 +258,18 @@ export class Directory {
   /** Where the record of a name is. */
   #place(key: string): { block: Block; index: number; at: number; before: number } {
     const index = (this.#names.get(key) as number) % BLOCKS_MAX;
-    const block = this.#core.cache.get(this.places[index] as number);
+    const block = this.#block(index);
     const { at, before } = findRecord(block, key);
     if (at < 0) throw new FsError('EIO', `directory ${this.ino} has lost a name`);
     return { block, index, at, before };
   }
-}
 
-/** Clears the flag of a hash index, which the coming change would make wrong (N3). */
-export function dropIndex(inode: Inode): void {
-  if (inode.hasFlag(FLAG_INDEX)) inode.edit().flags = (inode.flags & ~FLAG_INDEX) >>> 0;
+  /** The block, whose checksum fits. */
+  #block(index: number): Block {
+    const block = this.#core.cache.get(this.places[index] as number);
+    if (block.seal === undefined && this.seal !== undefined) {
+      admit(block, this.seal, `directory ${this.ino}`);
+    }
+    return block;
+  }
 }

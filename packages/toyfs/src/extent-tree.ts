@@ -217,7 +217,7 @@ export class ExtentTree {
   }
 
   #newNode(number: number, depth: number): ExtentNode {
-    const block = this.#core.freshMetadata(number);
+    const block = this.#core.freshMetadata(number, this.#core.seals?.extents(this.#inode));
     ExtentNode.write(block, 0, this.#perBlock, depth);
     return new ExtentNode(block, 0, this.#perBlock);
   }

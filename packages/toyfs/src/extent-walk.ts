@@ -7,6 +7,7 @@ import { EXTENT_HEAD, ROOT_ENTRIES } from './disk/extent-record.js';
 import { FsError } from './errors.js';
 import { type Extent, ExtentNode } from './extent-node.js';
 import type { Inode } from './inode.js';
+import { admit } from './seals/seal.js';
 
 /** A step of a way: a node, and the entry taken; -1 before the first of a leaf. */
 export interface Step {
@@ -35,7 +36,11 @@ export class ExtentWalk {
 
   /** The node beneath entry `index`. @throws {FsError} EIO for one of the wrong depth */
   child(node: ExtentNode, index: number): ExtentNode {
-    const child = new ExtentNode(this.#core.cache.get(node.child(index)), 0, this.#perBlock);
+    const block = this.#core.cache.get(node.child(index));
+    const child = new ExtentNode(block, 0, this.#perBlock);
+    if (block.seal === undefined && this.#core.seals !== undefined) {
+      admit(block, this.#core.seals.extents(this.#inode), `inode ${this.#inode.ino}`);
+    }
     if (child.depth !== node.depth - 1) {
       throw new FsError('EIO', `inode ${this.#inode.ino} has an extent node of the wrong depth`);
     }

@@ -290,6 +290,7 @@ function asBlock(bytes: Uint8Array): Block {
     transaction: 0,
     operation: 0,
     used: true,
+    seal: undefined,
   };
 }
 

@@ -7,9 +7,17 @@
  */
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { viewOf } from '@palimpsest/bytes';
+import { CRC_START, crc32c } from './crc32c.js';
 import { GROUP_DESCRIPTOR } from './disk/group-descriptor.js';
 import { EXT_MAGIC, SUPERBLOCK, SUPERBLOCK_OFFSET } from './disk/superblock.js';
-import { assertReadable, type FeatureBits, INCOMPAT_64BIT, RO_SPARSE_SUPER } from './features.js';
+import {
+  assertReadable,
+  type FeatureBits,
+  INCOMPAT_64BIT,
+  INCOMPAT_CSUM_SEED,
+  RO_METADATA_CSUM,
+  RO_SPARSE_SUPER,
+} from './features.js';
 
 /** The shape of an image. Blocks are those of the file system. */
 export interface Geometry {
@@ -26,12 +34,16 @@ export interface Geometry {
   readonly descriptorSize: number;
   /** Blocks of the group descriptor table. */
   readonly descriptorBlocks: number;
+  /** Blocks behind each copy of that table that are kept for a longer one. */
+  readonly reservedDescriptorBlocks: number;
   readonly features: FeatureBits;
   readonly uuid: Uint8Array;
   readonly label: string;
   readonly journalInode: number;
   /** Bytes that a new inode has beyond 128. */
   readonly extraSize: number;
+  /** What the checksums of metadata begin with; undefined without them. */
+  readonly checksumSeed: number | undefined;
 }
 
 /**
@@ -51,6 +63,9 @@ export function parseGeometry(bytes: Uint8Array, device: BlockDevice): Geometry 
   const groups = Math.ceil((blocks - sb.firstDataBlock) / sb.blocksPerGroup);
   const inodeSize = sb.revision === 0 ? 128 : sb.inodeSize;
   const descriptorSize = is64 ? sb.descriptorSize : 32;
+  const isSummed = (sb.readOnlyCompatible & RO_METADATA_CSUM) !== 0;
+  const hasSeed = (sb.incompatible & INCOMPAT_CSUM_SEED) !== 0;
+  const seed = hasSeed ? sb.checksumSeed : crc32c(sb.uuid, CRC_START);
   const facts: readonly [boolean, string][] = [
     [sb.logBlockSize <= 6, `blocks of 2^${sb.logBlockSize} KiB`],
     [
@@ -67,6 +82,7 @@ export function parseGeometry(bytes: Uint8Array, device: BlockDevice): Geometry 
     [(inodeSize & (inodeSize - 1)) === 0, `inodes of ${inodeSize} bytes`],
     [descriptorSize >= 32 && descriptorSize <= 1024, `descriptors of ${descriptorSize} bytes`],
     [(descriptorSize & (descriptorSize - 1)) === 0, `descriptors of ${descriptorSize} bytes`],
+    [!isSummed || sb.checksumType === 1, `checksums of type ${sb.checksumType}`],
   ];
   const wrong = facts.find(([holds]) => !holds);
   if (wrong !== undefined) {
@@ -84,6 +100,7 @@ export function parseGeometry(bytes: Uint8Array, device: BlockDevice): Geometry 
     groups,
     descriptorSize,
     descriptorBlocks: Math.ceil((groups * descriptorSize) / blockSize),
+    reservedDescriptorBlocks: sb.reservedGdtBlocks,
     features: {
       compatible: sb.compatible,
       incompatible: sb.incompatible,
@@ -93,6 +110,7 @@ export function parseGeometry(bytes: Uint8Array, device: BlockDevice): Geometry 
     label: textOf(sb.label),
     journalInode: sb.journalInode,
     extraSize: inodeSize > 128 ? Math.min(32, inodeSize - 128) : 0,
+    checksumSeed: isSummed ? seed : undefined,
   };
 }
 
@@ -136,7 +154,6 @@ export interface GroupPlaces {
   readonly blockBitmap: number;
   readonly inodeBitmap: number;
   readonly inodeTable: number;
-  readonly flags: number;
 }
 
 /** Reads the places out of a descriptor at `at`. @throws {StorageError} ERR_CORRUPT (G1) */
@@ -161,7 +178,6 @@ export function parseDescriptor(
     blockBitmap: block(field.blockBitmapLow, field.blockBitmapHigh),
     inodeBitmap: block(field.inodeBitmapLow, field.inodeBitmapHigh),
     inodeTable: block(field.inodeTableLow, field.inodeTableHigh),
-    flags: view.getUint16(at + field.flags, true),
   };
 }
 

@@ -2,14 +2,19 @@
  * Image: an open image as its parts know it: where its inodes are and how their blocks are mapped. The
  * file system's operations stand on it; opening and formatting do too.
  */
-import type { Allocator } from './allocator.js';
+import { Allocator } from './allocator.js';
+import type { Block } from './block-cache.js';
 import type { Core } from './core.js';
 import { FsError } from './errors.js';
 import { ExtentTree } from './extent-tree.js';
 import type { Geometry } from './geometry.js';
-import type { Groups } from './groups.js';
+import { GroupBitmaps } from './group-bitmaps.js';
+import { Groups } from './groups.js';
 import { IndirectMap } from './indirect-map.js';
 import { Inode } from './inode.js';
+import type { InodeTableSeal } from './seals/inode-table-seal.js';
+import { admit } from './seals/seal.js';
+import type { Seals } from './seals/seals.js';
 import type { FsStatistics } from './vfs.js';
 
 /** What a run of a file's blocks is. */
@@ -26,25 +31,51 @@ export class Image {
   readonly geometry: Geometry;
   readonly groups: Groups;
   readonly space: Allocator;
+  readonly #bitmaps: GroupBitmaps;
   readonly #inodesPerBlock: number;
 
-  constructor(core: Core, geometry: Geometry, groups: Groups, space: Allocator) {
+  /** Runs as an operation. */
+  constructor(core: Core, geometry: Geometry) {
     this.core = core;
     this.geometry = geometry;
-    this.groups = groups;
-    this.space = space;
+    this.groups = Groups.read(core, geometry);
+    this.#bitmaps = new GroupBitmaps(core, geometry, this.groups);
+    this.space = new Allocator(core, geometry, this.groups, this.#bitmaps);
     this.#inodesPerBlock = geometry.blockSize / geometry.inodeSize;
   }
 
-  /** The inode record, in use or not. @throws {FsError} ENOENT for a number that no inode has */
-  record(ino: number): Inode {
+  /**
+   * The inode record, in use or not; one that `isNew` was just taken and need not make sense.
+   * @throws {FsError} ENOENT for a number that no inode has; EIO for damage
+   */
+  record(ino: number, isNew = false): Inode {
     const { inodes, inodesPerGroup, inodeSize } = this.geometry;
     if (!(ino >= 1 && ino <= inodes)) throw new FsError('ENOENT', `there is no inode ${ino}`);
     const group = Math.floor((ino - 1) / inodesPerGroup);
     const index = (ino - 1) % inodesPerGroup;
     const table = (this.groups.places[group] as { inodeTable: number }).inodeTable;
     const block = this.core.cache.get(table + Math.floor(index / this.#inodesPerBlock));
+    if (this.core.seals !== undefined) this.#admit(block, ino, group, index, isNew);
     return new Inode(this.core, ino, block, (index % this.#inodesPerBlock) * inodeSize, inodeSize);
+  }
+
+  #admit(block: Block, ino: number, group: number, index: number, isNew: boolean): void {
+    const first = index - (index % this.#inodesPerBlock);
+    if (block.seal === undefined) {
+      const used = Math.min(
+        Math.max(this.#bitmaps.usedInodes(group) - first, 0),
+        this.#inodesPerBlock,
+      );
+      const seal = (this.core.seals as Seals).inodes(ino - index + first, used);
+      admit(block, seal, 'an inode');
+    }
+    const { unfit } = block.seal as InodeTableSeal;
+    if (unfit.size === 0) return;
+    if (isNew) unfit.delete(ino);
+    const why = unfit.get(ino);
+    if (why === 'unused') throw new FsError('ENOENT', `there is no inode ${ino}`);
+    if (why === 'damaged')
+      throw new FsError('EIO', `inode ${ino} is damaged: its checksum is wrong`);
   }
 
   /** The tree of an inode that has extents. */

@@ -70,7 +70,7 @@ export class Inodes {
     const type = mode & TYPE_MASK;
     const isDirectory = type === TYPE_DIRECTORY;
     const ino = space.takeInode(parent.ino, isDirectory);
-    const inode = this.#image.record(ino).edit();
+    const inode = this.#image.record(ino, true).edit();
     const generation = (inode.generation + 1) >>> 0;
     inode.block.bytes.fill(0, inode.at, inode.at + inode.size);
     inode.generation = generation;

@@ -34,6 +34,7 @@ import {
   TAG_LAST,
   TAG_SAME_UUID,
 } from './disk/journal-record.js';
+import { superblockSum } from './journal-format.js';
 
 /** Reads block `index` of the journal into `target`. */
 export type ReadJournal = (target: Uint8Array, index: number) => Promise<void> | undefined;
@@ -92,6 +93,10 @@ export function parseJournal(bytes: Uint8Array, blockSize: number): JournalState
     incompatible,
     checksumSeed: crc32c(bytes.subarray(at.uuid, at.uuid + 16), 0xffff_ffff),
   };
+  const isSummed = (incompatible & (JOURNAL_CHECKSUM_V2 | JOURNAL_CHECKSUM_V3)) !== 0;
+  if (isSummed && get(at.checksum) !== superblockSum(bytes)) {
+    throw new StorageError('ERR_CORRUPT', "the checksum of the journal's superblock is wrong");
+  }
   if (get(at.blockSize) !== blockSize || state.first < 1 || state.first >= state.blocks) {
     throw new StorageError('ERR_CORRUPT', "the journal's superblock makes no sense");
   }

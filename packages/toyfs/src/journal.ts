@@ -23,9 +23,7 @@ import {
   JOURNAL_HEAD,
   JOURNAL_MAGIC,
   JOURNAL_REVOKE,
-  JOURNAL_REVOKES,
   JOURNAL_SUPERBLOCK,
-  JOURNAL_TAG,
   KIND_COMMIT,
   KIND_DESCRIPTOR,
   KIND_REVOKE,
@@ -33,6 +31,7 @@ import {
   TAG_LAST,
   TAG_SAME_UUID,
 } from './disk/journal-record.js';
+import { JournalFormat } from './journal-format.js';
 import { writeRuns } from './write-runs.js';
 
 /** A transaction's log, frozen: later changes of its blocks do not reach it. */
@@ -51,6 +50,7 @@ export class Journal {
   readonly #superblock: Uint8Array;
   readonly #logged: Map<number, Uint8Array>;
   readonly #mark: () => Promise<void>;
+  readonly #format: JournalFormat;
   readonly #first: number;
   /** Where the next block of log goes. */
   #head: number;
@@ -65,6 +65,8 @@ export class Journal {
     readonly superblock: Uint8Array;
     readonly sequence: number;
     readonly logged: Map<number, Uint8Array>;
+    /** Whether the journal has checksums. */
+    readonly isSummed: boolean;
     /** Says in the image's superblock, durably, that the journal is needed. */
     readonly mark: () => Promise<void>;
   }) {
@@ -75,16 +77,10 @@ export class Journal {
     this.#logged = options.logged;
     this.#mark = options.mark;
     this.#sequence = options.sequence;
-    const view = viewOf(this.#superblock);
-    const at = JOURNAL_SUPERBLOCK.at;
-    this.#first = view.getUint32(at.first, false);
+    // The ring is empty, so nothing in it needs another format.
+    this.#format = new JournalFormat(options.superblock, options.blockSize, options.isSummed);
+    this.#first = viewOf(this.#superblock).getUint32(JOURNAL_SUPERBLOCK.at.first, false);
     this.#head = this.#first;
-    // Tags in the plain form: the ring is empty, so nothing in it needs another.
-    view.setUint32(at.kind, 4, false);
-    view.setUint32(at.compatible, 0, false);
-    view.setUint32(at.incompatible, JOURNAL_REVOKES, false);
-    view.setUint8(at.checksumType, 0);
-    view.setUint32(at.checksum, 0, false);
   }
 
   /** Blocks that a transaction may change at most. */
@@ -119,7 +115,7 @@ export class Journal {
       view.setUint32(at + JOURNAL_HEAD.at.kind, kind, false);
       view.setUint32(at + JOURNAL_HEAD.at.sequence, sequence, false);
     };
-    const perRevoke = this.#revokesPerBlock();
+    const perRevoke = this.#format.revokesPerBlock;
     for (let done = 0; done < revoked.length; done += perRevoke) {
       const part = revoked.slice(done, done + perRevoke);
       head(KIND_REVOKE);
@@ -127,13 +123,14 @@ export class Journal {
       part.forEach((block, i) => {
         view.setUint32(at + JOURNAL_REVOKE.size + i * 4, block, false);
       });
+      this.#format.end(bytes, at);
       at += size;
     }
-    const perDescriptor = this.#tagsPerBlock();
+    const perDescriptor = this.#format.tagsPerBlock;
     for (let done = 0; done < blocks.length; done += perDescriptor) {
       const part = blocks.slice(done, done + perDescriptor);
       head(KIND_DESCRIPTOR);
-      let tag = at + JOURNAL_HEAD.size;
+      const descriptor = at;
       at += size;
       part.forEach((block, i) => {
         let flags = (i > 0 ? TAG_SAME_UUID : 0) | (i === part.length - 1 ? TAG_LAST : 0);
@@ -145,11 +142,11 @@ export class Journal {
           view.setUint32(at, 0, false);
         }
         this.#logged.set(block.number, image);
-        view.setUint32(tag + JOURNAL_TAG.at.block, block.number, false);
-        view.setUint16(tag + JOURNAL_TAG.at.flags, flags, false);
-        tag += JOURNAL_TAG.size + (i > 0 ? 0 : 16);
+        const tag = { home: block.number, flags, content: at };
+        this.#format.tag(bytes, descriptor, i, tag, sequence);
         at += size;
       });
+      this.#format.end(bytes, descriptor);
     }
     invariant(at === bytes.length, 'a log has the length that was computed for it');
     this.#sequence = (sequence + 1) >>> 0;
@@ -176,6 +173,7 @@ export class Journal {
     view.setUint32(at.sequence, log.sequence, false);
     view.setBigUint64(at.seconds, BigInt(Math.floor(nowMs / 1000)), false);
     view.setUint32(at.nanoseconds, Math.floor((nowMs % 1000) * 1e6), false);
+    this.#format.endCommit(bytes);
     await this.#append(bytes);
   }
 
@@ -202,17 +200,9 @@ export class Journal {
   #logLength(blocks: number, revokes: number): number {
     return (
       blocks +
-      Math.ceil(blocks / this.#tagsPerBlock()) +
-      Math.ceil(revokes / this.#revokesPerBlock())
+      Math.ceil(blocks / this.#format.tagsPerBlock) +
+      Math.ceil(revokes / this.#format.revokesPerBlock)
     );
-  }
-
-  #tagsPerBlock(): number {
-    return Math.floor((this.#blockSize - JOURNAL_HEAD.size - 16) / JOURNAL_TAG.size);
-  }
-
-  #revokesPerBlock(): number {
-    return Math.floor((this.#blockSize - JOURNAL_REVOKE.size) / 4);
   }
 
   /** Writes blocks at the head of the ring and moves it on. */
@@ -231,6 +221,7 @@ export class Journal {
     const view = viewOf(this.#superblock);
     view.setUint32(JOURNAL_SUPERBLOCK.at.sequence, sequence, false);
     view.setUint32(JOURNAL_SUPERBLOCK.at.start, start, false);
+    this.#format.endSuperblock(this.#superblock);
     await this.#device.write(
       this.#superblock.slice(),
       (this.#places[0] as number) * this.#blockSize,

@@ -7,13 +7,14 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Directories } from './directories.js';
-import { type Directory, dropIndex } from './directory.js';
+import type { Directory } from './directory.js';
 import { nameKey, writeFirstRecords } from './directory-block.js';
 import { LINK_MAX, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK } from './disk/inode-record.js';
 import { FsError } from './errors.js';
 import type { Image } from './image.js';
 import { type Inode, modeOfType } from './inode.js';
 import type { Inodes } from './inodes.js';
+import { PLAIN } from './seals/seal.js';
 import { SHORT_TARGET } from './symlink.js';
 import { type FileType, NAME_MAX, type NewInode, SYMLINK_MAX } from './vfs.js';
 
@@ -75,7 +76,8 @@ export class Names {
     const inode = this.#make(parentIno, name, TYPE_DIRECTORY, wanted, (made) => {
       const { start } = space.takeBlocks(space.goalOf(made.ino), 1);
       this.#image.tree(made).insert({ logical: 0, start, count: 1, unwritten: false });
-      writeFirstRecords(core.freshMetadata(start), made.ino, parentIno);
+      const first = core.freshMetadata(start, core.seals?.directory(made));
+      writeFirstRecords(first, made.ino, parentIno, core.seals !== undefined);
       made.units = geometry.blockSize / 512;
       made.bytes = geometry.blockSize;
       made.links = 2;
@@ -106,7 +108,7 @@ export class Names {
       }
       const { start } = space.takeBlocks(space.goalOf(made.ino), 1);
       this.#image.tree(made).insert({ logical: 0, start, count: 1, unwritten: false });
-      core.freshMetadata(start).bytes.set(target);
+      core.freshMetadata(start, PLAIN).bytes.set(target);
       made.units = geometry.blockSize / 512;
     });
     return inode.ino;
@@ -185,7 +187,7 @@ export class Names {
   /** Adds a name that is not there. */
   addName(parent: Inode, directory: Directory, name: Uint8Array, inode: Inode): void {
     const key = nameKey(name);
-    dropIndex(parent);
+    directory.dropIndex(parent);
     parent.edit().stamp(this.#image.core.now(), { modified: true });
     if (directory.insert(key, name, inode.ino, inode.type)) return;
     const { core, space, geometry } = this.#image;
@@ -195,7 +197,7 @@ export class Names {
     this.#image.tree(parent).insert({ logical, start, count: 1, unwritten: false });
     parent.units += geometry.blockSize / 512;
     parent.bytes += geometry.blockSize;
-    directory.addBlock(core.freshMetadata(start));
+    directory.addBlock(core.freshMetadata(start, directory.seal));
     directory.insert(key, name, inode.ino, inode.type);
   }
 
@@ -207,7 +209,7 @@ export class Names {
   /** The directory, about to change. */
   changeDirectory(parent: Inode): Directory {
     const directory = this.#directories.get(parent);
-    dropIndex(parent);
+    directory.dropIndex(parent);
     parent.edit().stamp(this.#image.core.now(), { modified: true });
     return directory;
   }

@@ -9,7 +9,6 @@
  *       again.
  */
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
-import { Allocator } from './allocator.js';
 import { BlockCache } from './block-cache.js';
 import { Core } from './core.js';
 import { Directories } from './directories.js';
@@ -20,7 +19,6 @@ import { FileData } from './file-data.js';
 import { FileReader } from './file-read.js';
 import { FileSystem } from './file-system.js';
 import { type Geometry, parseGeometry } from './geometry.js';
-import { Groups } from './groups.js';
 import { Image } from './image.js';
 import { Inodes } from './inodes.js';
 import { Journal } from './journal.js';
@@ -29,6 +27,7 @@ import { Names } from './names.js';
 import { OpenInodes } from './open-inodes.js';
 import type { Timer } from './parts.js';
 import { Renaming } from './renaming.js';
+import { Seals } from './seals/seals.js';
 import { markRecovery, SuperState } from './super-state.js';
 import { ROOT_INO } from './vfs.js';
 
@@ -83,18 +82,19 @@ export async function openFileSystem(
   const cache = new BlockCache(device, geometry.blockSize, geometry.blocks, cacheBytes);
   const core = new Core(device, cache, now);
   let replayed = 0;
+  const isDirty = (geometry.features.incompatible & INCOMPAT_RECOVER) !== 0;
   if (geometry.journalInode !== 0) {
-    const isDirty = (geometry.features.incompatible & INCOMPAT_RECOVER) !== 0;
     if ((isDirty && replay) || readOnlyReason === undefined) {
       replayed = await openJournal(core, geometry, isDirty, readOnlyReason === undefined);
       if (replayed > 0) geometry = await logicalGeometry(core, device);
     }
   }
+  // Before, the journal could not be asked for what a torn write has spoilt.
+  if (geometry.checksumSeed !== undefined && (replay || !isDirty)) {
+    core.seals = new Seals(geometry, geometry.checksumSeed);
+  }
   const parts = await core.read(() => {
-    const groups = Groups.read(core, geometry);
-    const space = new Allocator(core, geometry, groups);
-    const image = new Image(core, geometry, groups, space);
-    return { image, superState: new SuperState(core, geometry) };
+    return { image: new Image(core, geometry), superState: new SuperState(core, geometry) };
   });
   const { image, superState } = parts;
   const data = new FileData(image);
@@ -180,6 +180,7 @@ async function openJournal(
   const sequence = (nextSequence + 1) >>> 0; // Q3
   const journal = new Journal({
     ...{ device, blockSize, superblock, sequence, logged: cache.logged },
+    isSummed: geometry.checksumSeed !== undefined,
     places: places.slice(0, state.blocks),
     mark: () => markRecovery(device, blockSize, true),
   });
@@ -190,8 +191,7 @@ async function openJournal(
 
 async function journalPlaces(core: Core, geometry: Geometry): Promise<number[]> {
   return await core.read(() => {
-    const groups = Groups.read(core, geometry);
-    const image = new Image(core, geometry, groups, new Allocator(core, geometry, groups));
+    const image = new Image(core, geometry);
     const inode = image.record(geometry.journalInode);
     if (!inode.isFile) throw new FsError('EIO', 'the journal is no file');
     return image.places(inode, Math.floor(inode.bytes / geometry.blockSize));

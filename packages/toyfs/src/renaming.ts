@@ -3,7 +3,6 @@
  * finds the old or the new, never neither, also after a crash.
  */
 import type { Directories } from './directories.js';
-import { dropIndex } from './directory.js';
 import { nameKey } from './directory-block.js';
 import { FsError } from './errors.js';
 import type { Image } from './image.js';
@@ -77,8 +76,9 @@ export class Renaming {
     const now = this.#image.core.now();
     inode.edit().stamp(now);
     if (inode.isDirectory && oldParent.ino !== newParent.ino) {
-      this.#directories.get(inode).replace(DOTDOT, newParent.ino, 'directory');
-      dropIndex(inode);
+      const directory = this.#directories.get(inode);
+      directory.dropIndex(inode);
+      directory.replace(DOTDOT, newParent.ino, 'directory');
       this.#names.countSubdirectory(oldParent, -1);
       this.#names.countSubdirectory(newParent, 1);
     }

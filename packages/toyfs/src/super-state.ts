@@ -2,13 +2,14 @@
  * SuperState: what changes in the superblock while an image is open: how much is free, the first of
  * the orphans, and whether the journal is needed.
  */
-import type { BlockDevice } from '@palimpsest/block-device';
+import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { viewOf } from '@palimpsest/bytes';
 import type { Block } from './block-cache.js';
 import type { Core } from './core.js';
 import { SUPERBLOCK } from './disk/superblock.js';
-import { INCOMPAT_RECOVER } from './features.js';
+import { INCOMPAT_RECOVER, RO_METADATA_CSUM } from './features.js';
 import { type Geometry, superblockPlace } from './geometry.js';
+import { SuperblockSeal } from './seals/block-seals.js';
 
 const AT = SUPERBLOCK.at;
 
@@ -25,6 +26,7 @@ export class SuperState {
     this.#core = core;
     this.#block = core.cache.getAny(block);
     this.#block.pins++;
+    if (core.seals !== undefined) admitSuperblock(this.#block, at);
     this.#at = at;
     this.#wide = geometry.descriptorSize >= 64;
   }
@@ -55,6 +57,25 @@ export class SuperState {
 }
 
 /**
+ * Setting or clearing `needs_recovery` is written in place, and may tear between its two sectors:
+ * then the checksum is that of the other. Either is right, because the journal is empty both times.
+ * @throws {StorageError} ERR_CORRUPT when the checksum fits neither
+ */
+function admitSuperblock(block: Block, at: number): void {
+  const seal = new SuperblockSeal(at);
+  const { view } = block;
+  const field = at + AT.incompatible;
+  const before = view.getUint32(field, true);
+  if (!seal.fits(block)) {
+    view.setUint32(field, (before ^ INCOMPAT_RECOVER) >>> 0, true);
+    const fitsOther = seal.fits(block);
+    view.setUint32(field, before, true);
+    if (!fitsOther) throw new StorageError('ERR_CORRUPT', "the superblock's checksum is wrong");
+  }
+  block.seal = seal;
+}
+
+/**
  * Writes into the superblock on the device, and into nothing else of it, whether the journal is needed
  * to read the image. Durable when it resolves.
  */
@@ -71,6 +92,8 @@ export async function markRecovery(
   const after = isNeeded ? before | INCOMPAT_RECOVER : before & ~INCOMPAT_RECOVER;
   if (after >>> 0 === before) return;
   view.setUint32(at + AT.incompatible, after >>> 0, true);
+  const isSummed = (view.getUint32(at + AT.readOnlyCompatible, true) & RO_METADATA_CSUM) !== 0;
+  if (isSummed) new SuperblockSeal(at).write({ bytes, view });
   await device.write(bytes, block * blockSize);
   await device.flush();
 }

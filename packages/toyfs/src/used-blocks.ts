@@ -2,6 +2,7 @@
  * What of a device a file system uses: the rest need not be saved for a snapshot, nor copied.
  */
 import { isSet } from './bitmap.js';
+import { BLOCKS_UNWRITTEN } from './disk/group-descriptor.js';
 import { groupBlocks, groupStart } from './geometry.js';
 import type { Image } from './image.js';
 
@@ -10,9 +11,6 @@ export interface UsedRange {
   readonly position: number;
   readonly length: number;
 }
-
-/** Set in a group's flags while its block bitmap was never written. */
-const BLOCK_UNINIT = 2;
 
 /** Every range in use, in order. Runs as an operation. */
 export function usedRanges({ core, geometry, groups }: Image): UsedRange[] {
@@ -26,10 +24,10 @@ export function usedRanges({ core, geometry, groups }: Image): UsedRange[] {
     else found.push({ position, length: count * size });
   };
   if (geometry.firstDataBlock > 0) add(0, geometry.firstDataBlock);
-  groups.places.forEach(({ blockBitmap, flags }, group) => {
+  groups.places.forEach(({ blockBitmap }, group) => {
     const start = groupStart(geometry, group);
     const count = groupBlocks(geometry, group);
-    if ((flags & BLOCK_UNINIT) !== 0) {
+    if (groups.hasFlag(group, BLOCKS_UNWRITTEN)) {
       add(start, count); // Nobody wrote down what is used: all may be.
       return;
     }

@@ -10,6 +10,7 @@ import { XATTR_ENTRY, XATTR_HEAD, XATTR_MAGIC } from './disk/xattr-record.js';
 import { FsError } from './errors.js';
 import type { Image } from './image.js';
 import { type Inode, OLD_INODE_SIZE } from './inode.js';
+import { admit } from './seals/seal.js';
 
 const ENTRY = XATTR_ENTRY.at;
 
@@ -34,8 +35,7 @@ export function readXattrs(image: Image, inode: Inode): Map<string, Uint8Array> 
     decode(image, region.subarray(4), 0, 0, found);
   }
   if (inode.xattrBlock !== 0) {
-    const block = image.core.cache.get(inode.xattrBlock);
-    assertBlock(block);
+    const block = xattrBlock(image, inode.xattrBlock);
     decode(image, block.bytes, XATTR_HEAD.size, 0, found);
   }
   return found;
@@ -67,7 +67,7 @@ export function writeXattrs(
   dropXattrBlock(image, inode);
   if (outside.length === 0) return;
   const { start } = image.space.takeBlocks(image.space.goalOf(inode.ino), 1);
-  const block = image.core.freshMetadata(start);
+  const block = image.core.freshMetadata(start, image.core.seals?.xattrs);
   block.view.setUint32(XATTR_HEAD.at.magic, XATTR_MAGIC, true);
   block.view.setUint32(XATTR_HEAD.at.references, 1, true);
   block.view.setUint32(XATTR_HEAD.at.blocks, 1, true);
@@ -80,8 +80,7 @@ export function writeXattrs(
 export function dropXattrBlock(image: Image, inode: Inode): void {
   const number = inode.xattrBlock;
   if (number === 0) return;
-  const block = image.core.cache.get(number);
-  assertBlock(block);
+  const block = xattrBlock(image, number);
   const references = block.view.getUint32(XATTR_HEAD.at.references, true);
   if (references > 1) {
     image.core.touch(block);
@@ -119,9 +118,15 @@ function inodeRegion(inode: Inode): Uint8Array | undefined {
   return inode.block.bytes.subarray(inode.at + from, inode.at + inode.size);
 }
 
-function assertBlock(block: Block): void {
-  if (block.view.getUint32(XATTR_HEAD.at.magic, true) === XATTR_MAGIC) return;
-  throw new FsError('EIO', `block ${block.number} holds no xattrs`);
+function xattrBlock({ core }: Image, number: number): Block {
+  const block = core.cache.get(number);
+  if (block.view.getUint32(XATTR_HEAD.at.magic, true) !== XATTR_MAGIC) {
+    throw new FsError('EIO', `block ${block.number} holds no xattrs`);
+  }
+  if (block.seal === undefined && core.seals !== undefined) {
+    admit(block, core.seals.xattrs, 'an xattr');
+  }
+  return block;
 }
 
 function decode(

@@ -14,6 +14,10 @@ import { all, chosen, complaints, deviceOf, hasTools, run, scratch } from './sup
 import { find } from './support/tree.js';
 
 const KINDS: Record<string, readonly string[]> = {
+  'the defaults': [],
+  '1 KiB, checksums, small groups': ['-b', '1024', '-g', '1024', '-G', '2', '-O', '^resize_inode'],
+  '4 KiB, checksums with a seed': ['-b', '4096', '-O', 'metadata_csum_seed,^64bit'],
+  '2 KiB, checksums, inodes of 128': ['-b', '2048', '-I', '128'],
   '4 KiB, 64bit': ['-b', '4096', '-O', '^metadata_csum,64bit'],
   '1 KiB, flex_bg': ['-b', '1024', '-O', '^metadata_csum,^64bit,flex_bg', '-G', '4', '-g', '1024'],
   '1 KiB, no flex_bg, small groups': ['-b', '1024', '-O', '^metadata_csum,^flex_bg', '-g', '512'],

@@ -21,3 +21,16 @@ export const DIRECTORY_RECORD: Layout<typeof directoryRecordFields> = layout(
   8,
   directoryRecordFields,
 );
+
+const directoryTailFields = [
+  { offset: 0, name: 'inode', type: 'u32', meaning: '0' },
+  { offset: 4, name: 'length', type: 'u16', meaning: '12' },
+  { offset: 6, name: 'nameLength', type: 'u8', meaning: '0' },
+  { offset: 7, name: 'type', type: 'u8', meaning: '0xDE' },
+  { offset: 8, name: 'checksum', type: 'u32', meaning: 'of the block up to this record' },
+] as const;
+/** The last record of each block, with metadata_csum: it looks unused, and is not. */
+export const DIRECTORY_TAIL: Layout<typeof directoryTailFields> = layout(12, directoryTailFields);
+
+/** `type` of the last record. */
+export const TAIL_TYPE = 0xde;

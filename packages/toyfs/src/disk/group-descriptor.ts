@@ -35,6 +35,10 @@ const groupDescriptorFields = [
   { offset: 58, name: 'inodeBitmapChecksumHigh', type: 'u16', meaning: 'high half' },
   { offset: 60, name: 'reserved', type: 'u32', meaning: '0' },
 ] as const;
+/** Flags: what is not on the device yet, only with checksums of groups. */
+export const INODES_UNWRITTEN = 1;
+export const BLOCKS_UNWRITTEN = 2;
+
 /** A group descriptor. Without the feature 64bit only the first 32 bytes are there. */
 export const GROUP_DESCRIPTOR: Layout<typeof groupDescriptorFields> = layout(
   64,

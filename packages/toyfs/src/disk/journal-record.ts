@@ -138,3 +138,5 @@ export const JOURNAL_64BIT = 2;
 export const JOURNAL_ASYNC_COMMIT = 4;
 export const JOURNAL_CHECKSUM_V2 = 8;
 export const JOURNAL_CHECKSUM_V3 = 16;
+/** `checksumType`: CRC-32C. */
+export const TYPE_CRC32C = 4;
