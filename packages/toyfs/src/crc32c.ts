@@ -18,7 +18,12 @@ for (let at = 256; at < TABLES.length; at++) {
 export const CRC_START = 0xffff_ffff;
 
 /** The sum of `bytes` from `from` to `to`, continued from `seed`. */
-export function crc32c(bytes: Uint8Array, seed: number, from = 0, to: number = bytes.length): number {
+export function crc32c(
+  bytes: Uint8Array,
+  seed: number,
+  from = 0,
+  to: number = bytes.length,
+): number {
   const t = TABLES;
   let sum = seed;
   let i = from;

@@ -90,10 +90,12 @@ export async function markRecovery(
   const view = viewOf(bytes);
   const before = view.getUint32(at + AT.incompatible, true);
   const after = isNeeded ? before | INCOMPAT_RECOVER : before & ~INCOMPAT_RECOVER;
-  if (after >>> 0 === before) return;
-  view.setUint32(at + AT.incompatible, after >>> 0, true);
   const isSummed = (view.getUint32(at + AT.readOnlyCompatible, true) & RO_METADATA_CSUM) !== 0;
-  if (isSummed) new SuperblockSeal(at).write({ bytes, view });
+  const seal = isSummed ? new SuperblockSeal(at) : undefined;
+  // One that was torn is whole only when it is written again.
+  if (after >>> 0 === before && seal?.fits({ bytes, view }) !== false) return;
+  view.setUint32(at + AT.incompatible, after >>> 0, true);
+  seal?.write({ bytes, view });
   await device.write(bytes, block * blockSize);
   await device.flush();
 }
