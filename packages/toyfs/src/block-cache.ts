@@ -12,27 +12,10 @@
  *       Of file data that was only written a quarter of the cache is kept.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
+import { type Block, blockOver } from './block.js';
 import { FsError } from './errors.js';
-import type { Seal } from './seals/seal.js';
 
-/** A block in memory. `bytes` and `view` are the same bytes. */
-export interface Block {
-  number: number;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** File data that the device does not have yet. */
-  dirty: boolean;
-  /** Reasons to stay: writes of its content on their way to the device, or that it is always needed. */
-  pins: number;
-  /** The number of the transaction that last changed it; 0: none that is not committed. */
-  transaction: number;
-  /** The number of the operation that last changed it. */
-  operation: number;
-  /** Used since the cache last looked for room. */
-  used: boolean;
-  /** Of metadata with a checksum that fits; see seals/seal.ts. */
-  seal: Seal | undefined;
-}
+export type { Block } from './block.js';
 
 /** Thrown by an operation that needs blocks which are not in memory. */
 export class Miss {
@@ -282,17 +265,7 @@ export class BlockCache {
     this.#slab = Math.min(SLAB_MAX, this.#slab * 2);
     const slab = new ArrayBuffer(length);
     for (let at = 0; at < length; at += size) {
-      this.#free.push({
-        number: 0,
-        bytes: new Uint8Array(slab, at, size),
-        view: new DataView(slab, at, size),
-        dirty: false,
-        pins: 0,
-        transaction: 0,
-        operation: 0,
-        used: false,
-        seal: undefined,
-      });
+      this.#free.push(blockOver(new Uint8Array(slab, at, size)));
     }
   }
 }

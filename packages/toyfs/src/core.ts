@@ -13,7 +13,7 @@
 import { type BlockDevice, invariant } from '@palimpsest/block-device';
 import type { Block, BlockCache, Held } from './block-cache.js';
 import { CommitQueue } from './commit-queue.js';
-import { DirtyData, writeFailure } from './dirty-data.js';
+import { afterFailure, DirtyData, writeFailure } from './dirty-data.js';
 import { FsError, isFsError } from './errors.js';
 import type { Journal } from './journal.js';
 import { retry } from './retry.js';
@@ -181,10 +181,7 @@ export class Core {
 
   /** Throws when nothing may be written any more (O4). */
   assertWorking(): void {
-    if (this.failure === undefined) return;
-    throw new FsError('EIO', `an earlier write failed: ${this.failure.message}`, {
-      cause: this.failure,
-    });
+    if (this.failure !== undefined) throw afterFailure('EIO', this.failure);
   }
 
   /** Remembers that writing failed (O4). */
@@ -194,11 +191,7 @@ export class Core {
 
   /** Why a change cannot begin: throws for good, or answers what to wait for. */
   #obstacle(isStep: boolean): Promise<void> | undefined {
-    if (this.failure !== undefined) {
-      throw new FsError('EROFS', `read-only since a write failed: ${this.failure.message}`, {
-        cause: this.failure,
-      });
-    }
+    if (this.failure !== undefined) throw afterFailure('EROFS', this.failure);
     if (this.#gate !== undefined && !isStep) return this.#gate;
     const { journal } = this;
     if (journal === undefined)

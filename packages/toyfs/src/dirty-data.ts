@@ -161,3 +161,9 @@ export function writeFailure(error: unknown): FsError {
     ? new FsError('EDQUOT', `the device has no space: ${message}`, { cause: error })
     : new FsError('EIO', `the device failed: ${message}`, { cause: error });
 }
+
+/** What a change, or a sync, says once a write has failed. */
+export function afterFailure(code: 'EIO' | 'EROFS', cause: Error): FsError {
+  const since = code === 'EROFS' ? 'read-only since a write failed' : 'an earlier write failed';
+  return new FsError(code, `${since}: ${cause.message}`, { cause });
+}

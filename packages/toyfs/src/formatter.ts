@@ -7,7 +7,7 @@
 import { type BlockDevice, StorageError } from '@palimpsest/block-device';
 import { viewOf } from '@palimpsest/bytes';
 import { setBits } from './bitmap.js';
-import type { Block } from './block-cache.js';
+import { blockOver } from './block.js';
 import { writeFirstRecords } from './directory-block.js';
 import { EXTENT_MAX, ROOT_ENTRIES } from './disk/extent-record.js';
 import { GROUP_DESCRIPTOR } from './disk/group-descriptor.js';
@@ -112,7 +112,7 @@ export class Formatter {
       flags: FLAG_EXTENTS,
       extraSize: EXTRA_SIZE,
     });
-    const block = asBlock(bytes);
+    const block = blockOver(bytes);
     ExtentNode.write(block, base + INODE.at.block, ROOT_ENTRIES, 0);
     const node = new ExtentNode(block, base + INODE.at.block, ROOT_ENTRIES);
     let logical = 0;
@@ -124,7 +124,7 @@ export class Formatter {
   }
 
   directories(root: number, lostFound: number): void {
-    const block = asBlock(this.#content(root));
+    const block = blockOver(this.#content(root));
     writeFirstRecords(block, ROOT_INO, ROOT_INO);
     // The second record gives its rest to a third: 12 bytes for each of the first two.
     const { view } = block;
@@ -135,7 +135,7 @@ export class Formatter {
     view.setUint8(at + 6, 10);
     view.setUint8(at + 7, 2);
     block.bytes.set(new TextEncoder().encode('lost+found'), at + 8);
-    writeFirstRecords(asBlock(this.#content(lostFound)), INO_LOST_FOUND, ROOT_INO);
+    writeFirstRecords(blockOver(this.#content(lostFound)), INO_LOST_FOUND, ROOT_INO);
     for (let i = 1; i < LOST_FOUND_BLOCKS; i++) {
       viewOf(this.#content(lostFound + i)).setUint16(4, BLOCK, true);
     }
@@ -277,21 +277,6 @@ export class Formatter {
     }
     return bytes;
   }
-}
-
-function asBlock(bytes: Uint8Array): Block {
-  const view = viewOf(bytes);
-  return {
-    number: 0,
-    bytes,
-    view,
-    dirty: false,
-    pins: 0,
-    transaction: 0,
-    operation: 0,
-    used: true,
-    seal: undefined,
-  };
 }
 
 function padded(bytes: Uint8Array, length: number): Uint8Array {
