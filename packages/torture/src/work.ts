@@ -1,7 +1,11 @@
 /**
  * Work: the share of one worker in a run of the torture. Two workers use two processors; their seeds
  * and sequences are disjoint, and what they did is added up.
+ *
+ * Between two pieces of work the event loop turns. Devices in memory answer at once, so without that one task
+ * would run for half an hour, and what each store leaves behind is freed only between tasks.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { begin, exhaust, SEQUENCES, sequenceOf } from './exhaustive.js';
 import type { SweepTotals } from './sweep.js';
 import { interleave, soak, type TortureOptions, torture, tortureFull } from './torture.js';
@@ -53,13 +57,16 @@ export async function work(share: Share, port: WorkerPort): Promise<void> {
       await interleave(seed * INTERLEAVED + number, OPERATIONS, tally);
     }
     await torture(seed, THOROUGH, port.totals);
+    await nextTurn();
     if (Math.floor(seed / share.step) % FULL_EVERY !== 0) continue;
     port.onStart(`--full ${seed}`);
     await tortureFull(seed, THOROUGH, port.totals);
+    await nextTurn();
   }
   for (; tally.operations < share.operations && port.hasTime(); seed += share.step) {
     port.onStart(`--quick ${seed}`);
     await soak(seed, SOAK_OPERATIONS, tally);
+    await nextTurn();
   }
 }
 
@@ -72,5 +79,6 @@ async function exhaustAll(share: Share, port: WorkerPort): Promise<void> {
     const names = sequenceOf(index);
     port.onStart(`--sequence ${names.join(',')}`);
     await exhaust(names, beginning, port.totals);
+    await nextTurn();
   }
 }
