@@ -31,7 +31,7 @@ import {
 import { FLAG_INDEX } from './disk/inode-record.js';
 import { FsError } from './errors.js';
 import type { Inode } from './inode.js';
-import { hasTail } from './seals/directory-seal.js';
+import { isOfIndex } from './seals/directory-seal.js';
 import { admit, type Seal } from './seals/seal.js';
 import type { DirectoryEntry, FileType } from './vfs.js';
 
@@ -189,7 +189,7 @@ export class Directory {
     this.#core.cache.need(this.places);
     for (let index = 0; index < this.places.length; index++) {
       const block = this.#block(index);
-      if (hasTail(block)) continue;
+      if (!isOfIndex(block)) continue;
       this.#core.touch(block);
       if (index === 0) writeFirstRecords(block, this.ino, parentOf(block), true);
       else writeUnused(block, true);

@@ -39,10 +39,12 @@ export class DirectorySeal implements Seal {
   /** Where the sum is, and the bytes that it is of; undefined: there is none. */
   #place(block: Block): Place | undefined {
     const { bytes, view } = block;
-    const end = bytes.length - TAIL.size;
-    if (hasTail(block)) return { at: end + TAIL.at.checksum, covered: end, isIndex: false };
     const entries = indexEntries(block);
-    if (entries === undefined) return undefined;
+    if (entries === undefined) {
+      const end = bytes.length - TAIL.size;
+      if (!hasTail(block)) return undefined;
+      return { at: end + TAIL.at.checksum, covered: end, isIndex: false };
+    }
     const limit = view.getUint16(entries, true);
     const count = view.getUint16(entries + 2, true);
     const at = entries + limit * 8 + 4;
@@ -57,8 +59,13 @@ interface Place {
   readonly isIndex: boolean;
 }
 
-/** Whether a block ends with the record that holds a checksum: if not, it is one of a hash index. */
-export function hasTail({ bytes, view }: Pick<Block, 'bytes' | 'view'>): boolean {
+/** Whether a block is one of a hash index: what was a block of names may still end like one. */
+export function isOfIndex(block: Block): boolean {
+  return indexEntries(block) !== undefined;
+}
+
+/** Whether a block ends with the record that holds a checksum. */
+function hasTail({ bytes, view }: Block): boolean {
   const at = bytes.length - TAIL.size;
   return (
     view.getUint32(at + TAIL.at.inode, true) === 0 &&
@@ -76,7 +83,10 @@ export function writeTail(bytes: Uint8Array): void {
   bytes[at + TAIL.at.type] = TAIL_TYPE;
 }
 
-/** Where the entries of a hash index begin: behind `.`, `..` and 8 bytes, or behind one record's head. */
+/**
+ * Where the entries of a hash index begin: behind `.`, `..` and 8 bytes, or behind one record's head.
+ * There the last record goes to the block's end, where a block of names has its sum.
+ */
 function indexEntries({ bytes, view }: Block): number | undefined {
   const first = view.getUint16(4, true);
   if (first === 12 && view.getUint16(16, true) === bytes.length - 12) return 32;
