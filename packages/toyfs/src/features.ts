@@ -10,6 +10,9 @@ import { StorageError } from '@palimpsest/block-device';
 
 export const COMPAT_JOURNAL = 0x4;
 export const COMPAT_XATTR = 0x8;
+export const COMPAT_RESIZE = 0x10;
+export const COMPAT_INDEX = 0x20;
+export const COMPAT_SPARSE_SUPER2 = 0x200;
 
 export const INCOMPAT_FILETYPE = 0x2;
 export const INCOMPAT_RECOVER = 0x4;
@@ -17,10 +20,12 @@ export const INCOMPAT_EXTENTS = 0x40;
 export const INCOMPAT_64BIT = 0x80;
 export const INCOMPAT_FLEX_BG = 0x200;
 export const INCOMPAT_CSUM_SEED = 0x2000;
+export const INCOMPAT_INLINE_DATA = 0x8000;
 
 export const RO_SPARSE_SUPER = 0x1;
 export const RO_LARGE_FILE = 0x2;
 export const RO_HUGE_FILE = 0x8;
+export const RO_UNINIT_BG = 0x10;
 export const RO_DIR_NLINK = 0x20;
 export const RO_EXTRA_ISIZE = 0x40;
 export const RO_METADATA_CSUM = 0x400;
@@ -42,7 +47,7 @@ const INCOMPATIBLE: readonly Feature[] = [
   [0x1000, 'dirdata', 'no'],
   [INCOMPAT_CSUM_SEED, 'metadata_csum_seed', 'write'],
   [0x4000, 'large_dir', 'read'],
-  [0x8000, 'inline_data', 'read'],
+  [INCOMPAT_INLINE_DATA, 'inline_data', 'read'],
   [0x1_0000, 'encrypt', 'no'],
   [0x2_0000, 'casefold', 'no'],
 ];
@@ -51,7 +56,7 @@ const READ_ONLY_COMPATIBLE: readonly Feature[] = [
   [RO_SPARSE_SUPER, 'sparse_super', 'write'],
   [RO_LARGE_FILE, 'large_file', 'write'],
   [RO_HUGE_FILE, 'huge_file', 'write'],
-  [0x10, 'uninit_bg', 'read'],
+  [RO_UNINIT_BG, 'uninit_bg', 'read'],
   [RO_DIR_NLINK, 'dir_nlink', 'write'],
   [RO_EXTRA_ISIZE, 'extra_isize', 'write'],
   [0x80, 'snapshot', 'read'],

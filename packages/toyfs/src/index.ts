@@ -4,6 +4,13 @@
  */
 export type { Credentials } from './access.js';
 export { mayAccess, WANT_EXECUTE, WANT_READ, WANT_WRITE } from './access.js';
+export { type CheckOptions, check } from './check/check.js';
+export {
+  FINDING_MEANINGS,
+  type Finding,
+  type FindingCode,
+  type Severity,
+} from './check/finding.js';
 export type { Difference } from './diff.js';
 export { diff } from './diff.js';
 export type { ErrorRow, FsErrorCode } from './errors.js';

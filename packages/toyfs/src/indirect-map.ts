@@ -6,7 +6,8 @@
 import type { Core } from './core.js';
 import type { Inode } from './inode.js';
 
-const DIRECT = 12;
+/** Block numbers in the inode itself. */
+export const DIRECT_SLOTS = 12;
 
 /** A run of a file's blocks that lie together, or a hole. */
 export interface MappedRun {
@@ -30,7 +31,7 @@ export class IndirectMap {
   /** Blocks that the map can address. */
   get limit(): number {
     const n = this.#perBlock;
-    return DIRECT + n + n * n + n * n * n;
+    return DIRECT_SLOTS + n + n * n + n * n * n;
   }
 
   /** The run at `logical`, up to `limit` blocks. */
@@ -55,8 +56,8 @@ export class IndirectMap {
       }
       visit(number);
     };
-    for (let i = 0; i < DIRECT; i++) walk(this.#slot(i), 0);
-    for (let level = 1; level <= 3; level++) walk(this.#slot(DIRECT + level - 1), level);
+    for (let i = 0; i < DIRECT_SLOTS; i++) walk(this.#slot(i), 0);
+    for (let level = 1; level <= 3; level++) walk(this.#slot(DIRECT_SLOTS + level - 1), level);
   }
 
   #slot(index: number): number {
@@ -64,10 +65,10 @@ export class IndirectMap {
   }
 
   #lookup(logical: number): number {
-    if (logical < DIRECT) return this.#slot(logical);
-    let rest = logical - DIRECT;
+    if (logical < DIRECT_SLOTS) return this.#slot(logical);
+    let rest = logical - DIRECT_SLOTS;
     for (let level = 1, span = this.#perBlock; level <= 3; level++, span *= this.#perBlock) {
-      if (rest < span) return this.#walk(this.#slot(DIRECT + level - 1), level, rest);
+      if (rest < span) return this.#walk(this.#slot(DIRECT_SLOTS + level - 1), level, rest);
       rest -= span;
     }
     return 0;

@@ -46,6 +46,11 @@ export function modeOfType(type: FileType): number {
   return 0;
 }
 
+/** The type in the upper bits of `mode`; undefined for bits that make no sense. */
+export function typeOfMode(mode: number): FileType | undefined {
+  return TYPE_NAMES.get(mode & TYPE_MASK);
+}
+
 /** See the head of the file. */
 export class Inode {
   readonly ino: number;
@@ -88,7 +93,7 @@ export class Inode {
 
   /** Undefined for a record that makes no sense. */
   get type(): FileType | undefined {
-    return TYPE_NAMES.get(this.typeBits);
+    return typeOfMode(this.mode);
   }
 
   get isDirectory(): boolean {
