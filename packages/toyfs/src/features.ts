@@ -13,6 +13,7 @@ export const COMPAT_XATTR = 0x8;
 export const COMPAT_RESIZE = 0x10;
 export const COMPAT_INDEX = 0x20;
 export const COMPAT_SPARSE_SUPER2 = 0x200;
+export const COMPAT_ORPHAN_FILE = 0x1000;
 
 export const INCOMPAT_FILETYPE = 0x2;
 export const INCOMPAT_RECOVER = 0x4;

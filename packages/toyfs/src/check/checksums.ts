@@ -120,6 +120,17 @@ export class Sums {
     return whole === viewOf(bytes).getUint32(tail + 4, true);
   }
 
+  /** Whether the list in a block of the file of orphans fits. */
+  orphans(
+    { ino, generation }: { ino: number; generation: number },
+    block: number,
+    list: Uint8Array,
+    stored: number,
+  ): boolean {
+    if (!this.all) return true;
+    return crc32c(list, crc32c(number8(block), this.#ofInode(ino, generation))) === stored;
+  }
+
   /** Whether a block of xattrs fits. */
   xattrs(block: number, content: Uint8Array): boolean {
     if (!this.all) return true;
@@ -127,9 +138,7 @@ export class Sums {
     const view = viewOf(bytes);
     const stored = view.getUint32(XATTR_HEAD.at.checksum, true);
     view.setUint32(XATTR_HEAD.at.checksum, 0, true);
-    const number = new Uint8Array(8);
-    viewOf(number).setBigUint64(0, BigInt(block), true);
-    return crc32c(bytes, crc32c(number, this.#seed)) === stored;
+    return crc32c(bytes, crc32c(number8(block), this.#seed)) === stored;
   }
 
   #ofInode(ino: number, generation: number): number {
@@ -140,5 +149,11 @@ export class Sums {
 function number4(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   viewOf(bytes).setUint32(0, value, true);
+  return bytes;
+}
+
+function number8(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  viewOf(bytes).setBigUint64(0, BigInt(value), true);
   return bytes;
 }

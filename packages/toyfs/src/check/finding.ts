@@ -42,7 +42,6 @@ export type FindingCode =
   | 'counts'
   | 'orphans'
   | 'resize'
-  | 'lost-found'
   | 'more';
 
 /** Every code, how bad it is, and what it says. */
@@ -84,7 +83,6 @@ const CODES: Readonly<Record<FindingCode, readonly [severity: Severity, meaning:
   counts: ['warning', 'a count of free blocks, free inodes or directories is wrong'],
   orphans: ['error', 'the list of orphans is damaged'],
   resize: ['error', 'the inode that keeps blocks for more descriptors is damaged'],
-  'lost-found': ['warning', 'there is no directory /lost+found'],
   more: ['warning', 'there is more than was asked for'],
 };
 

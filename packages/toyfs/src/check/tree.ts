@@ -7,6 +7,7 @@ import { RO_DIR_NLINK } from '../features.js';
 import { ROOT_INO } from '../vfs.js';
 import type { Checking } from './checking.js';
 import { TYPE_VALUE } from './inode-facts.js';
+import { orphanFile } from './orphan-list.js';
 
 const DIRECTORY = 2;
 
@@ -20,6 +21,7 @@ export function checkTree(checking: Checking): void {
   for (const { ino } of checking.directories) checkParent(checking, ino, reached);
   for (const ino of inodes.all()) {
     if (ino < geometry.firstInode && ino !== ROOT_INO) continue;
+    if (ino === orphanFile(checking)) continue;
     if (inodes.type(ino) === TYPE_VALUE) checkValue(checking, ino);
     else checkLinks(checking, ino);
   }

@@ -11,7 +11,7 @@ import { createRandom, type Random } from '@palimpsest/block-device/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { check, type Finding, format, openFileSystem } from '../../src/index.js';
 import { fill } from '../support/fill.js';
-import { KINDS, makeFolder } from '../support/kinds.js';
+import { KINDS, makeFolder, makeIndexed } from '../support/kinds.js';
 import {
   chosen,
   debugfs,
@@ -126,7 +126,11 @@ describe.skipIf(!hasTools)('check and e2fsck agree', () => {
       (file) => void run('mke2fs', [...args, '-q', '-d', folder.path, file, '12M']),
     ],
   );
-  const kinds = Object.fromEntries([['our own', makeOwn] as const, ...makers]);
+  const kinds = Object.fromEntries([
+    ['our own', makeOwn] as const,
+    ...makers,
+    ['ext4 with an index', makeIndexed] as const,
+  ]);
   for (const [kind, make] of chosen(kinds)) {
     test(`of ${kind}`, async () => {
       using place = scratch();

@@ -24,8 +24,11 @@ export interface Region {
   readonly ino?: number;
 }
 
-/** All structures of an image in order, by kind. */
-export async function regionsOf(device: BlockDevice): Promise<Map<string, Region[]>> {
+/** An image in order, as the passes of a check see it. */
+export type Layout = Checking;
+
+/** Reads the shape of an image in order. */
+export async function layoutOf(device: BlockDevice): Promise<Layout> {
   const head = new Uint8Array(4096);
   await device.readInto(head, 0);
   const bytes = head.subarray(1024, 2048);
@@ -38,7 +41,7 @@ export async function regionsOf(device: BlockDevice): Promise<Map<string, Region
   };
   const groups = await readGroups(common);
   if (groups === undefined) throw new Error('the image has no groups');
-  const checking: Checking = {
+  return {
     ...common,
     groups,
     claims: new Claims(geometry),
@@ -47,6 +50,12 @@ export async function regionsOf(device: BlockDevice): Promise<Map<string, Region
     xattrBlocks: new Map(),
     valueNames: new Map(),
   };
+}
+
+/** All structures of an image in order, by kind. */
+export async function regionsOf(device: BlockDevice): Promise<Map<string, Region[]>> {
+  const checking = await layoutOf(device);
+  const { geometry, groups, source } = checking;
   const { blockSize, inodeSize, inodesPerGroup } = geometry;
   const found = new Map<string, Region[]>();
   const add = (what: string, position: number, length: number, ino?: number): void => {

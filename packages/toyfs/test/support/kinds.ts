@@ -13,6 +13,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { runFromShell } from './shell.js';
+import { run, SYSTEM_PATH } from './tools.js';
 
 /** Arguments of mke2fs beyond size and folder. */
 export const KINDS: Record<string, readonly string[]> = {
@@ -22,6 +24,14 @@ export const KINDS: Record<string, readonly string[]> = {
   'ext4 with inline data': ['-t', 'ext4', '-b', '4096', '-O', 'inline_data,metadata_csum,64bit'],
   'ext3, 1 KiB': ['-t', 'ext3', '-b', '1024', '-O', 'has_journal,^extent'],
   'ext3, 4 KiB': ['-t', 'ext3', '-b', '4096', '-O', 'has_journal,^extent'],
+  'ext4 with a file of orphans': [
+    '-t',
+    'ext4',
+    '-b',
+    '1024',
+    '-O',
+    'orphan_file,metadata_csum_seed',
+  ],
   'ext2, 1 KiB': ['-t', 'ext2', '-b', '1024', '-I', '128', '-O', '^has_journal,^extent'],
   'ext2, 2 KiB': ['-t', 'ext2', '-b', '2048', '-O', '^has_journal,^extent'],
 };
@@ -58,4 +68,14 @@ export function makeFolder(root: string): void {
   writeFileSync(join(root, 'n'.repeat(255)), 'long');
   chmodSync(join(root, 'some'), 0o4751);
   execFileSync('mkfifo', [join(root, 'pipe')]);
+}
+
+/** An image with a directory that has a hash index of two levels. */
+export async function makeIndexed(file: string): Promise<void> {
+  const root = `${file}.root`;
+  mkdirSync(join(root, 'many'), { recursive: true });
+  for (let i = 0; i < 2500; i++) writeFileSync(join(root, 'many', `name number ${i}`), '');
+  const args = ['-q', '-t', 'ext4', '-b', '1024', '-O', '^metadata_csum', '-N', '3000'];
+  run('mke2fs', [...args, '-d', root, file, '12M']);
+  await runFromShell('e2fsck', ['-fyD', file], SYSTEM_PATH);
 }

@@ -19,7 +19,8 @@ import { join } from 'node:path';
 import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
 import { runFromShell } from './shell.js';
 
-const SYSTEM_PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+/** Where the programs are. */
+export const SYSTEM_PATH: string = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
 /** Whether everything is to be tried, not only what fits into a quick run (npm run fs-floors). */
 export const all: boolean = process.env.TOYFS_ALL === '1';
