@@ -1,11 +1,11 @@
 /**
  * check: whether an image is in order: what e2fsck does without mending anything.
  *
- *   V1  Nothing is written, whatever the image is like. What its journal holds is looked at as if it
+ *   C1  Nothing is written, whatever the image is like. What its journal holds is looked at as if it
  *       were at home.
- *   V2  Nothing read from the image is believed before it was looked at: no number leads beyond the
+ *   C2  Nothing read from the image is believed before it was looked at: no number leads beyond the
  *       device, no walk goes in a circle, and every walk ends.
- *   V3  Memory grows with what is in use: two bits a block and some bytes an inode, and the names of
+ *   C3  Memory grows with what is in use: two bits a block and some bytes an inode, and the names of
  *       one directory at a time.
  *
  * The passes are those of any such program: the superblock and the descriptors; each inode and its
