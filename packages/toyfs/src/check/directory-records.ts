@@ -148,7 +148,8 @@ class DirectoryWalk {
     const expected = entry.order === 0 ? '.' : '..';
     const isRight = entry.name === expected && (entry.order === 1 || entry.ino === own);
     if (!isRight) {
-      const message = `directory ${own} has ${JSON.stringify(entry.name)}, inode ${entry.ino}, for ${expected}`;
+      const name = JSON.stringify(entry.name);
+      const message = `directory ${own} has ${name}, inode ${entry.ino}, for ${expected}`;
       findings.add('dots', message, { ino: own, block: entry.block });
     }
     if (entry.ino === 0 || !this.#leads(entry)) return;
@@ -190,7 +191,8 @@ class DirectoryWalk {
       return;
     }
     const other = ino === ROOT_INO ? 'is the root' : `has a name in directory ${parent}`;
-    const message = `directory ${own} has the name ${JSON.stringify(name)} of directory ${ino}, which ${other}`;
+    const what = `the name ${JSON.stringify(name)} of directory ${ino}`;
+    const message = `directory ${own} has ${what}, which ${other}`;
     findings.add('parents', message, { ino: own });
   }
 }

@@ -160,7 +160,10 @@ class Entries {
   }
 }
 
-/** Whether the hash is that of the name and the padded value. Some kernels took the name's bytes as signed. */
+/**
+ * Whether the hash is that of the name and the padded value. Some kernels took the name's bytes as
+ * signed.
+ */
 function hashFits(hash: number, name: Uint8Array, value: Uint8Array): boolean {
   return [false, true].some((isSigned) => {
     let sum = 0;
