@@ -8,7 +8,7 @@ export const EXIT_CODES = {
     code: 2,
     meaning: 'not understood: an argument, a name, a size, or a question that nobody could answer',
   },
-  notFound: { code: 3, meaning: 'no such store, volume, snapshot or branch' },
+  notFound: { code: 3, meaning: 'no such store, volume, snapshot, branch or file' },
   conflict: { code: 4, meaning: 'the name is taken, or something depends on the thing or uses it' },
   busy: { code: 5, meaning: 'the store, an image or a port is held by another process' },
   noSpace: { code: 6, meaning: 'no space is left' },
@@ -34,6 +34,23 @@ const BY_ERROR: Readonly<Record<string, keyof typeof EXIT_CODES>> = {
   ERR_READ_ONLY: 'denied',
   ERR_UNAUTHORIZED: 'denied',
   ERR_FORBIDDEN: 'denied',
+  // Of files, as Node names them.
+  ENOENT: 'notFound',
+  EEXIST: 'conflict',
+  ENOTEMPTY: 'conflict',
+  EBUSY: 'conflict',
+  ESTALE: 'conflict',
+  ENOSPC: 'noSpace',
+  EDQUOT: 'noSpace',
+  EROFS: 'denied',
+  EACCES: 'denied',
+  EPERM: 'denied',
+  EINVAL: 'usage',
+  EISDIR: 'usage',
+  ENOTDIR: 'usage',
+  EXDEV: 'usage',
+  ENAMETOOLONG: 'usage',
+  ELOOP: 'usage',
 };
 
 /** The exit code of a failure, by its `code`. */

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { addExchange } from './exchange-program.js';
 import { addBranch } from './grammar/branch.js';
+import { addFiles } from './grammar/files.js';
 import { addGroup } from './grammar/group.js';
 import { addRestore } from './grammar/restore.js';
 import { addSchedule } from './grammar/schedule.js';
@@ -41,6 +42,7 @@ export function createProgram(run: RunCommand): Command {
     addBranch,
     addRestore,
     addSchedule,
+    addFiles,
     addWork,
   ];
   for (const add of nouns) add(program, run);

@@ -66,7 +66,8 @@ function contextOf(command: Command, terminal: Terminal): CommandContext {
 
 function report(terminal: Terminal, json: boolean, error: unknown): void {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  const known = typeof code === 'string' && /^ERR_[A-Z_]+$/.test(code);
+  const isOfFile = error instanceof Error && error.name === 'FileError';
+  const known = typeof code === 'string' && (isOfFile || /^ERR_[A-Z_]+$/.test(code));
   const output = createOutput(terminal, json);
   if (known && typeof message === 'string') {
     output.error(code, message);

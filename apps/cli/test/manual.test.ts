@@ -25,6 +25,7 @@ test('every command is in it, with every option', () => {
     'snapshot list',
     'snapshot info',
     'snapshot delete',
+    ...['format', 'ls', 'cat', 'cp', 'mkdir', 'rm', 'mv', 'df', 'diff'].map((verb) => `fs ${verb}`),
     'branch create',
     'branch list',
     'branch delete',

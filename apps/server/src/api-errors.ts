@@ -3,6 +3,7 @@
  * codes to HTTP statuses.
  */
 import { isStorageError, type StorageErrorCode } from '@palimpsest/block-device';
+import { FileError, type FileErrorCode } from '@palimpsest/mounted-files/wire';
 
 /** Failures of the transport itself, beside those of the store. */
 export type TransportErrorCode =
@@ -20,15 +21,15 @@ export type TransportErrorCode =
   | 'ERR_INTERNAL';
 
 /** Every code a client may meet. */
-export type ApiErrorCode = StorageErrorCode | TransportErrorCode;
+export type ApiErrorCode = StorageErrorCode | TransportErrorCode | FileErrorCode;
 
 /** The body of every failure. */
 export interface ApiErrorBody {
   readonly error: { readonly code: ApiErrorCode; readonly message: string };
 }
 
-/** HTTP status of each code. */
-export const HTTP_STATUS: Readonly<Record<ApiErrorCode, number>> = {
+/** HTTP status of each code; those of files are in `fileErrorStatus`. */
+export const HTTP_STATUS: Readonly<Record<Exclude<ApiErrorCode, FileErrorCode>, number>> = {
   ERR_INVALID: 400,
   ERR_MISALIGNED: 400,
   ERR_OUT_OF_RANGE: 400,
@@ -66,7 +67,7 @@ export class TransportError extends Error {
 
 /** What a client is told of a failure. Bugs are told as such, without their inner words. */
 export function errorBody(error: unknown): ApiErrorBody {
-  if (isStorageError(error) || error instanceof TransportError) {
+  if (isStorageError(error) || error instanceof TransportError || error instanceof FileError) {
     return { error: { code: error.code, message: error.message } };
   }
   return {

@@ -11,10 +11,12 @@
  *       "progress", then one of type "done" with the result, or "error".
  */
 import type { Logger, Store } from '@palimpsest/control';
+import { type FileErrorCode, type FileVerbs, fileErrorStatus } from '@palimpsest/mounted-files';
 import { type Context, Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { errorBody, HTTP_STATUS, TransportError } from './api-errors.js';
+import { type ApiErrorCode, errorBody, HTTP_STATUS, TransportError } from './api-errors.js';
 import { addExchangeRoutes } from './exchange-routes.js';
+import { addFileRoutes } from './file-routes.js';
 import { PROMETHEUS_TYPE, prometheusText } from './prometheus.js';
 import { askedBy, checkedQuery, jsonBody, longWork } from './request.js';
 import { listQuery, logQuery } from './schemas.js';
@@ -28,6 +30,7 @@ const HOSTS = /^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$/;
 /** What the API speaks for. */
 export interface ApiOptions {
   readonly store: Store;
+  readonly files: FileVerbs;
   readonly token: string;
   readonly logger: Logger;
   service(): ServiceInfo;
@@ -48,7 +51,7 @@ export function createApi(options: ApiOptions): Hono {
     if (body.error.code === 'ERR_INTERNAL') {
       logger.error('request failed', { path: context.req.path, error: error.stack ?? '' });
     }
-    return context.json(body, HTTP_STATUS[body.error.code] as ContentfulStatusCode);
+    return context.json(body, statusOf(body.error.code) as ContentfulStatusCode);
   });
   app.notFound(() => {
     throw new TransportError('ERR_NO_ROUTE', 'there is no such route; they are under /v1');
@@ -89,6 +92,7 @@ export function createApi(options: ApiOptions): Hono {
   app.get('/v1/settings', (context) => context.json(store.settings()));
 
   addExchangeRoutes(app, store, logger);
+  addFileRoutes(app, options.files);
   for (const verb of VERBS) {
     app.post(`/v1/${verb.path}`, async (context) => {
       const body = await jsonBody(context, verb.schema);
@@ -108,6 +112,12 @@ function usageOf({ clients, startedAt }: ServiceInfo): ServiceUsage {
   const { user, system } = process.cpuUsage();
   const residentBytes = process.memoryUsage.rss();
   return { clients, startedAt, cpuSeconds: (user + system) / 1e6, residentBytes };
+}
+
+function statusOf(code: ApiErrorCode): number {
+  return code.startsWith('ERR_')
+    ? HTTP_STATUS[code as keyof typeof HTTP_STATUS]
+    : fileErrorStatus(code as FileErrorCode);
 }
 
 /** A1 and A2. */

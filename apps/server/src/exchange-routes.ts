@@ -3,19 +3,16 @@
  *
  *   A6  A difference is told as lines, {"position","length"} each, then {"type":"done"} or an error;
  *       an export as the bytes of its stream, which tell by themselves whether they are whole.
- *   A7  An import comes in parts of at most 8 MiB, one request each: see ImportSessions.
+ *   A7  An import comes in parts of at most 8 MiB, one request each: see UploadSessions.
  */
-import type { Logger, Store } from '@palimpsest/control';
+import type { ImportInfo, Logger, Store } from '@palimpsest/control';
 import type { Context, Hono } from 'hono';
 import { stream } from 'hono/streaming';
 import { z } from 'zod';
-import { errorBody, TransportError } from './api-errors.js';
-import { ImportSessions } from './import-sessions.js';
-
-/** Bytes of one part of an import. */
-const PART_MAX = 8 << 20;
-/** Ranges written together. */
-const LINES = 512;
+import { linesOf } from './lines.js';
+import { checkedQuery } from './request.js';
+import { addUploadRoutes } from './upload-routes.js';
+import { UploadSessions } from './upload-sessions.js';
 
 const text = z.string().max(4096);
 const diffQuery = z.strictObject({ a: text, b: text });
@@ -32,24 +29,8 @@ export function addExchangeRoutes(app: Hono, store: Store, logger: Logger): void
   const references = (context: Context): string[] => context.req.queries('reference') ?? [];
 
   app.get('/v1/diff', async (context) => {
-    const { a, b } = query(context, diffQuery);
-    const ranges = store.diff(a, b)[Symbol.asyncIterator]();
-    let next = await ranges.next(); // what is wrong with the references is the request's failure
-    context.header('Content-Type', 'application/x-ndjson');
-    return stream(context, async (out) => {
-      try {
-        let lines: string[] = [];
-        for (; next.done !== true; next = await ranges.next()) {
-          lines.push(`${JSON.stringify(next.value)}\n`);
-          if (lines.length < LINES) continue;
-          await out.write(lines.join(''));
-          lines = [];
-        }
-        await out.write(`${lines.join('')}${JSON.stringify({ type: 'done' })}\n`);
-      } catch (error) {
-        await out.write(`${JSON.stringify({ type: 'error', ...errorBody(error) })}\n`);
-      }
-    });
+    const { a, b } = checkedQuery(context, diffQuery);
+    return linesOf(context, store.diff(a, b));
   });
   app.get('/v1/space', async (context) => {
     const named = references(context);
@@ -61,7 +42,7 @@ export function addExchangeRoutes(app: Hono, store: Store, logger: Logger): void
   app.get('/v1/space/forecast', (context) => context.json(store.forecast()));
 
   app.get('/v1/export', async (context) => {
-    const { reference, from, start } = query(context, exportQuery);
+    const { reference, from, start } = checkedQuery(context, exportQuery);
     const chunks = store
       .exportChanges(reference, {
         ...(from === undefined ? {} : { from }),
@@ -87,43 +68,11 @@ export function addExchangeRoutes(app: Hono, store: Store, logger: Logger): void
 
 /** A7. */
 function addImportRoutes(app: Hono, store: Store): void {
-  const imports = new ImportSessions(store);
+  const imports = new UploadSessions<ImportInfo>();
   app.get('/v1/imports', (context) => context.json({ items: store.unfinishedImports() }));
-  app.post('/v1/imports', async (context) => {
-    const { volume, name } = query(context, importQuery);
-    const id = await imports.begin({ volume, ...(name === undefined ? {} : { name }) });
-    return context.json({ id }, 201);
+  addUploadRoutes(app, '/v1/imports', imports, (context) => {
+    const { volume, name } = checkedQuery(context, importQuery);
+    const options = { volume, ...(name === undefined ? {} : { name }) };
+    return imports.begin((stream) => store.importChanges(stream, options), volume);
   });
-  app.post('/v1/imports/:id/parts', async (context) => {
-    const session = imports.find(context.req.param('id'));
-    await session.push(await part(context));
-    return context.json({});
-  });
-  app.post('/v1/imports/:id/end', async (context) =>
-    context.json(await imports.find(context.req.param('id')).end()),
-  );
-  app.post('/v1/imports/:id/abort', (context) => {
-    imports.find(context.req.param('id')).abort();
-    return context.json({});
-  });
-}
-
-async function part(context: Context): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of context.req.raw.body ?? []) {
-    length += chunk.length;
-    if (length > PART_MAX) {
-      throw new TransportError('ERR_TOO_LARGE', `a part has at most ${PART_MAX} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function query<T extends z.ZodType>(context: Context, schema: T): z.infer<T> {
-  const result = schema.safeParse(context.req.query());
-  if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new TransportError('ERR_BAD_REQUEST', `the query is not valid: ${faults.join('; ')}`);
 }

@@ -14,7 +14,7 @@ import {
   type Store,
   type StoreEvent,
 } from '@palimpsest/control';
-import { createMounts } from '@palimpsest/mounted-files';
+import { createFileVerbs, createMounts } from '@palimpsest/mounted-files';
 import { createNbdServer, type NbdServer } from '@palimpsest/nbd';
 import { createApi } from './api.js';
 import { closeControlServer, createControlServer } from './control-server.js';
@@ -119,6 +119,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     const control = createControlServer(
       createApi({
         store,
+        files: createFileVerbs(mounts),
         token: await ensureToken(options.dir),
         logger,
         clients,

@@ -83,11 +83,13 @@ class StoreMounts implements Mounts {
     });
   }
 
-  async mount(text: string, choice: ImageChoice = {}): Promise<Mount> {
+  async mount(text: string, asked: ImageChoice = {}): Promise<Mount> {
     for (;;) {
       if (this.#closing !== undefined)
         throw new StorageError('ERR_CLOSED', 'the mounts are closed');
       const reference = this.#store.resolve(text);
+      // Nobody writes to a snapshot; who means to is told so by its file system.
+      const choice = reference.includes('@') ? { ...asked, write: false } : asked;
       const found = this.#mounted.get(reference) ?? this.#begin(reference, choice);
       found.enter();
       const fs = await found.opened.catch(async (error) => {

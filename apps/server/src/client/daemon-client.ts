@@ -8,6 +8,7 @@ import { answers, type SocketPath, shortSocketPath } from '../sockets.js';
 import { readToken } from '../token.js';
 import { request } from './daemon-request.js';
 import { daemonExchange, type ExchangeClient } from './exchange-client.js';
+import { daemonFiles } from './file-client.js';
 import type { StoreClient } from './store-client.js';
 
 /** Connects to the daemon of a store; undefined when none answers. `by` is who asks, for the log. */
@@ -25,6 +26,7 @@ export async function openDaemonClient(
   const close = async (): Promise<void> => socket.release();
   return {
     mode: 'daemon',
+    files: daemonFiles(line),
     ...daemonExchange(line),
     ...verbs(
       (path) => request(line, { method: 'GET', path: `/v1/${path}` }),
@@ -40,7 +42,7 @@ type Get = <T>(path: string) => Promise<T>;
 type Post = <T>(path: string, body: object, onProgress?: OnProgress) => Promise<T>;
 type Answers = Omit<
   StoreClient,
-  'mode' | 'close' | typeof Symbol.asyncDispose | keyof ExchangeClient
+  'mode' | 'files' | 'close' | typeof Symbol.asyncDispose | keyof ExchangeClient
 >;
 
 function verbs(get: Get, post: Post): Answers {

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import { StorageError, type StorageErrorCode } from '@palimpsest/block-device';
 import type { OnProgress } from '@palimpsest/control';
+import { FileError, type FileErrorCode } from '@palimpsest/mounted-files/wire';
 import { type ApiErrorBody, HTTP_STATUS } from '../api-errors.js';
 
 /** A failure of the daemon that is not the store's. */
@@ -110,9 +111,10 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The same error as the daemon had: a StorageError when its code is one of the store's. */
-function failure(body: ApiErrorBody): Error {
+/** The same error as the daemon had: the store's, a file system's, or one of the transport. */
+export function failure(body: ApiErrorBody): Error {
   const { code, message } = body.error;
+  if (!code.startsWith('ERR_')) return new FileError(code as FileErrorCode, message);
   const transport = [
     'ERR_UNAUTHORIZED',
     'ERR_FORBIDDEN',

@@ -1,6 +1,6 @@
 /** A StoreClient on a store that this process opens itself, under the store's lock. */
 import { type Logger, openStore } from '@palimpsest/control';
-import { createMounts } from '@palimpsest/mounted-files';
+import { createFileVerbs, createMounts } from '@palimpsest/mounted-files';
 import { followJob } from '../follow-job.js';
 import { createNodeEnvironment } from '../node-environment.js';
 import { directExchange } from './exchange-client.js';
@@ -23,6 +23,7 @@ export async function openDirectClient(
   };
   return {
     mode: 'direct',
+    files: createFileVerbs(mounts),
     ...directExchange(store),
     status: async () => store.status(),
     metrics: async () => store.metrics(),

@@ -1,6 +1,6 @@
 /** Differences, space and the exchange of changes, through a daemon or on a store that is open here. */
 import http from 'node:http';
-import { StorageError, type StorageErrorCode } from '@palimpsest/block-device';
+import { StorageError } from '@palimpsest/block-device';
 import type {
   ByteRange,
   DeletionGain,
@@ -13,6 +13,7 @@ import type {
   UnfinishedImport,
 } from '@palimpsest/control';
 import type { ApiErrorBody } from '../api-errors.js';
+import { failure } from './daemon-request.js';
 
 /** See `ExchangeVerbs` of the control package for what each promises and throws. */
 export interface ExchangeClient {
@@ -28,7 +29,8 @@ export interface ExchangeClient {
 /** Bytes sent together. */
 const PART = 4 << 20;
 
-interface Daemon {
+/** Where a daemon answers. */
+export interface Daemon {
   readonly socketPath: string;
   readonly token: string;
 }
@@ -52,7 +54,7 @@ export function daemonExchange(daemon: Daemon): ExchangeClient {
   const named = (references: readonly string[]): string =>
     new URLSearchParams(references.map((each): [string, string] => ['reference', each])).toString();
   return {
-    diff: (a, b) => diff(daemon, new URLSearchParams({ a, b })),
+    diff: (a, b) => linesOf<ByteRange>(daemon, `/v1/diff?${new URLSearchParams({ a, b })}`),
     spaceOf: async (references = []) =>
       (await get<{ items: SpaceInfo[] }>(`/v1/space?${named(references)}`)).items,
     deletionGain: (references) => get(`/v1/space/gain?${named(references)}`),
@@ -67,38 +69,51 @@ export function daemonExchange(daemon: Daemon): ExchangeClient {
   };
 }
 
-async function* diff(daemon: Daemon, query: URLSearchParams): AsyncGenerator<ByteRange> {
-  const response = await ask(daemon, 'GET', `/v1/diff?${query}`);
+/** What a daemon tells line by line. */
+export async function* linesOf<T>(daemon: Daemon, path: string): AsyncGenerator<T> {
+  const response = await ask(daemon, 'GET', path);
   response.setEncoding('utf8');
   let rest = '';
   for await (const part of response) {
     const lines = `${rest}${part}`.split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      const value = JSON.parse(line) as ByteRange & { type?: string } & ApiErrorBody;
+      const value = JSON.parse(line) as { type?: string } & ApiErrorBody;
       if (value.type === 'done') return;
       if (value.type === 'error') throw failure(value);
-      yield { position: value.position, length: value.length };
+      yield value as T;
     }
   }
-  throw new StorageError('ERR_IO', 'the daemon stopped before the difference was told');
+  throw new StorageError('ERR_IO', 'the daemon stopped before all was told');
 }
 
-/** Sends a stream in parts, each when the one before has been taken. */
-async function sendChanges(
+function sendChanges(
   daemon: Daemon,
   stream: AsyncIterable<Uint8Array>,
   { volume, name, onProgress }: ImportOptions,
 ): Promise<ImportInfo> {
   const query = new URLSearchParams({ volume, ...(name === undefined ? {} : { name }) });
-  const { id } = await json<{ id: string }>(daemon, 'POST', `/v1/imports?${query}`);
-  const path = `/v1/imports/${id}`;
+  return upload<ImportInfo>(daemon, '/v1/imports', query, stream, (sent) =>
+    onProgress?.({ phase: 'importing', done: sent, unit: 'bytes' }),
+  );
+}
+
+/** Sends a stream in parts, each when the one before has been taken. */
+export async function upload<T>(
+  daemon: Daemon,
+  route: string,
+  query: URLSearchParams,
+  stream: AsyncIterable<Uint8Array>,
+  onSent: (bytes: number) => void = () => undefined,
+): Promise<T> {
+  const { id } = await json<{ id: string }>(daemon, 'POST', `${route}?${query}`);
+  const path = `${route}/${id}`;
   let sent = 0;
   try {
     for await (const bytes of inParts(stream)) {
       await json(daemon, 'POST', `${path}/parts`, bytes);
       sent += bytes.length;
-      onProgress?.({ phase: 'importing', done: sent, unit: 'bytes' });
+      onSent(sent);
     }
   } catch (error) {
     await json(daemon, 'POST', `${path}/abort`).catch(() => undefined); // it falls silent anyway
@@ -125,7 +140,8 @@ async function* inParts(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   if (length > 0) yield Buffer.concat(gathered);
 }
 
-async function json<T>(
+/** Asks for one document. */
+export async function json<T>(
   daemon: Daemon,
   method: 'GET' | 'POST',
   path: string,
@@ -135,7 +151,7 @@ async function json<T>(
 }
 
 /** Asks, and resolves with an answer that is no failure; its body is still to be read. */
-async function ask(
+export async function ask(
   { socketPath, token }: Daemon,
   method: 'GET' | 'POST',
   path: string,
@@ -163,8 +179,4 @@ async function textOf(response: http.IncomingMessage): Promise<string> {
   let text = '';
   for await (const part of response) text += part;
   return text;
-}
-
-function failure({ error: { code, message } }: ApiErrorBody): StorageError {
-  return new StorageError(code as StorageErrorCode, message);
 }

@@ -3,6 +3,7 @@
  * Both answer with the same data and fail with the same codes, so a program need not care.
  */
 import type { ExportInfo, JobInfo, OnProgress, Store } from '@palimpsest/control';
+import type { FileVerbs } from '@palimpsest/mounted-files';
 import type { ServiceClient, ServiceMetrics, ServiceStatus } from '../service.js';
 import type { ExchangeClient } from './exchange-client.js';
 
@@ -56,6 +57,8 @@ export type StoreVerbs = {
 export interface StoreClient extends StoreVerbs, ExchangeClient, AsyncDisposable {
   /** Whether a daemon answers, or this process has the store open itself. */
   readonly mode: 'daemon' | 'direct';
+  /** The files on its volumes, snapshots and branches. */
+  readonly files: FileVerbs;
   status(): Promise<ServiceStatus>;
   metrics(): Promise<ServiceMetrics>;
   listExports(): Promise<readonly ExportInfo[]>;
