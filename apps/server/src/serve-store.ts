@@ -14,7 +14,7 @@ import {
   type Store,
   type StoreEvent,
 } from '@palimpsest/control';
-import { createFileVerbs, createMounts } from '@palimpsest/mounted-files';
+import { createFileVerbs, createMounts, type FileVerbs } from '@palimpsest/mounted-files';
 import { createNbdServer, type NbdServer } from '@palimpsest/nbd';
 import { createApi } from './api.js';
 import { closeControlServer, createControlServer } from './control-server.js';
@@ -95,8 +95,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
       by: who('daemon'),
     });
     undo.push(() => store.close());
-    const mounts = createMounts(store, { warn: (message) => logger.warn(message) });
-    undo.push(() => mounts.close());
+    const files = mountFiles(store, logger, undo);
     const resumed = logWork(store, logger);
 
     const server = createNbdServer({
@@ -119,7 +118,7 @@ export async function serveStore(options: ServeOptions): Promise<RunningServer> 
     const control = createControlServer(
       createApi({
         store,
-        files: createFileVerbs(mounts),
+        files,
         token: await ensureToken(options.dir),
         logger,
         clients,
@@ -170,6 +169,13 @@ function acceptor(server: NbdServer, kind: 'unix' | 'tcp'): net.Server {
     if (kind === 'tcp') socket.setNoDelay(true);
     void server.serve(readingInto(socket), peer); // It never rejects: one client's end is its own.
   });
+}
+
+/** The files of the store; closed before it. */
+function mountFiles(store: Store, logger: Logger, undo: (() => Promise<void> | void)[]): FileVerbs {
+  const mounts = createMounts(store, { warn: (message) => logger.warn(message) });
+  undo.push(() => mounts.close());
+  return createFileVerbs(mounts);
 }
 
 /** Logs what the store does by itself; answers the jobs that an earlier process had begun. */

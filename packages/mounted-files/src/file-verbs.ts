@@ -15,6 +15,7 @@ import type {
   FilePlace,
   FileSpace,
   FileVerbs,
+  FormatInfo,
   TreePart,
 } from './file-types.js';
 import { formatVolume } from './format-volume.js';
@@ -26,14 +27,107 @@ import { unpackTree } from './unpack-tree.js';
 
 /** The verbs on a store's mounts. */
 export function createFileVerbs(mounts: Mounts): FileVerbs {
-  const part = (partition: number | undefined): ImageChoice =>
-    partition === undefined ? {} : { partition };
-  /** Changes something, and makes it durable (FV1). */
-  async function changing<T>(place: FilePlace, work: (mount: Mount) => Promise<T>): Promise<T> {
-    await using mount = await mounts.mount(place.reference, {
-      ...part(place.partition),
-      write: true,
+  return new MountedVerbs(mounts);
+}
+
+class MountedVerbs implements FileVerbs {
+  readonly #mounts: Mounts;
+
+  constructor(mounts: Mounts) {
+    this.#mounts = mounts;
+  }
+
+  format(reference: string, options: Parameters<FileVerbs['format']>[1] = {}): Promise<FormatInfo> {
+    return this.#mounts.withDevice(reference, (opened) =>
+      formatVolume(opened.device, opened.reference, options),
+    );
+  }
+
+  list(
+    place: FilePlace,
+    { recursive = false }: { readonly recursive?: boolean } = {},
+  ): AsyncIterable<FileInfo> {
+    return this.#telling(place, ({ fs }) => listFiles(fs, tidied(place.path), recursive));
+  }
+
+  async stat(place: FilePlace): Promise<FileInfo> {
+    await using mount = await this.#mounts.mount(place.reference, part(place));
+    const at = { ...place, reference: mount.reference };
+    return await explained(at, () => statFile(mount.fs, tidied(place.path)));
+  }
+
+  read(place: FilePlace, options: Parameters<FileVerbs['read']>[1] = {}): AsyncIterable<TreePart> {
+    return this.#telling(place, (mount) => readTree(mount, place, options));
+  }
+
+  write(target: CopyTarget, tree: AsyncIterable<TreePart>): Promise<CopyInfo> {
+    return this.#changing(target, (mount) => writeTree(mount, target, tree));
+  }
+
+  copy(
+    from: FilePlace,
+    to: CopyTarget,
+    options: { readonly recursive?: boolean } = {},
+  ): Promise<CopyInfo> {
+    // The side that is written first: what only reads shares it, whatever state it was found in.
+    return this.#changing(to, async (target) => {
+      await using source = await this.#mounts.mount(from.reference, part(from));
+      const at = { ...from, reference: source.reference };
+      await explained(at, () => assertApart(source, from, target, to));
+      const tree = readTree(source, at, options);
+      return await writeTree(target, to, explainedTree(tree, at));
     });
+  }
+
+  makeDirectory(
+    place: FilePlace,
+    { parents = false }: { readonly parents?: boolean } = {},
+  ): Promise<void> {
+    return this.#changing(place, async ({ fs }) => {
+      await fsPromises(fs).mkdir(tidied(place.path), { recursive: parents });
+    });
+  }
+
+  remove(place: FilePlace, options: Parameters<FileVerbs['remove']>[1] = {}): Promise<void> {
+    return this.#changing(place, async ({ fs }) => {
+      const { recursive = false, force = false } = options;
+      const path = tidied(place.path);
+      if (path === '/') throw new FileError('EBUSY', 'the root directory stays; say pal fs format');
+      await fsPromises(fs).rm(path, { recursive, force });
+    });
+  }
+
+  move(from: FilePlace, to: FilePlace): Promise<void> {
+    return this.#changing(to, async (target) => {
+      await using source = await this.#mounts.mount(from.reference, part(from));
+      if (source.fs !== target.fs) throw explanation(crossing(), from);
+      const at = { ...from, reference: source.reference };
+      await explained(at, () => move(target, tidied(from.path), tidied(to.path)));
+    });
+  }
+
+  async space(
+    reference: string,
+    options: { readonly partition?: number } = {},
+  ): Promise<FileSpace> {
+    await using mount = await this.#mounts.mount(reference, part(options));
+    return await spaceOf(mount);
+  }
+
+  async *diff(
+    before: string,
+    after: string,
+    options: { readonly partition?: number } = {},
+  ): AsyncGenerator<FileChange> {
+    await using old = await this.#mounts.mount(before, part(options));
+    const place = { ...part(options), reference: after, path: '/' };
+    yield* this.#telling(place, ({ fs }) => changes(old, fs));
+  }
+
+  /** Changes something, and makes it durable (FV1). */
+  async #changing<T>(place: FilePlace, work: (mount: Mount) => Promise<T>): Promise<T> {
+    const choice = { ...part(place), write: true };
+    await using mount = await this.#mounts.mount(place.reference, choice);
     return await explained(
       { ...place, reference: mount.reference },
       async () => {
@@ -44,73 +138,28 @@ export function createFileVerbs(mounts: Mounts): FileVerbs {
       () => mount.fs.report.readOnlyReason,
     );
   }
+
   /** Tells items one by one (FV2). */
-  async function* telling<T>(
+  async *#telling<T>(
     place: FilePlace,
     items: (mount: Mount) => AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    await using mount = await mounts.mount(place.reference, part(place.partition));
-    try {
-      yield* items(mount);
-    } catch (error) {
-      throw explanation(error, { ...place, reference: mount.reference });
-    }
+    await using mount = await this.#mounts.mount(place.reference, part(place));
+    yield* explainedTree(items(mount), { ...place, reference: mount.reference });
   }
+}
 
-  return {
-    format: (reference, options = {}) =>
-      mounts.withDevice(reference, (opened) =>
-        formatVolume(opened.device, opened.reference, options),
-      ),
-    list: (place, { recursive = false } = {}) =>
-      telling<FileInfo>(place, ({ fs }) => listFiles(fs, tidied(place.path), recursive)),
-    async stat(place) {
-      await using mount = await mounts.mount(place.reference, part(place.partition));
-      const at = { ...place, reference: mount.reference };
-      return await explained(at, () => statFile(mount.fs, tidied(place.path)));
-    },
-    read: (place, options = {}) =>
-      telling<TreePart>(place, (mount) => readTree(mount, place, options)),
-    write: (target, tree) => changing(target, (mount) => writeTree(mount, target, tree)),
-    copy: (from, to, options = {}) =>
-      // The side that is written first: what only reads shares it, whatever state it was found in.
-      changing(to, async (target) => {
-        await using source = await mounts.mount(from.reference, part(from.partition));
-        const at = { ...from, reference: source.reference };
-        await explained(at, () => assertApart(source, from, target, to));
-        return await writeTree(target, to, readTree(source, at, options));
-      }),
-    makeDirectory: (place, { parents = false } = {}) =>
-      changing(place, async ({ fs }) => {
-        await fsPromises(fs).mkdir(tidied(place.path), { recursive: parents });
-      }),
-    remove: (place, options = {}) =>
-      changing(place, async ({ fs }) => {
-        const { recursive = false, force = false } = options;
-        const path = tidied(place.path);
-        if (path === '/')
-          throw new FileError('EBUSY', 'the root directory stays; say pal fs format');
-        await fsPromises(fs).rm(path, { recursive, force });
-      }),
-    move: (from, to) =>
-      changing(to, async (target) => {
-        await using source = await mounts.mount(from.reference, { ...part(from.partition) });
-        if (source.fs !== target.fs) throw explanation(crossing(), from);
-        const at = { ...from, reference: source.reference };
-        await explained(at, () => move(target, tidied(from.path), tidied(to.path)));
-      }),
-    async space(reference, { partition } = {}) {
-      await using mount = await mounts.mount(reference, part(partition));
-      return await spaceOf(mount);
-    },
-    async *diff(before, after, { partition } = {}) {
-      await using old = await mounts.mount(before, part(partition));
-      yield* telling<FileChange>(
-        { reference: after, path: '/', ...(partition === undefined ? {} : { partition }) },
-        ({ fs }) => changes(old, fs),
-      );
-    },
-  };
+function part({ partition }: { readonly partition?: number }): ImageChoice {
+  return partition === undefined ? {} : { partition };
+}
+
+/** The same items; a failure between them is told about the place that they are of (FV2). */
+async function* explainedTree<T>(items: AsyncIterable<T>, place: FilePlace): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw explanation(error, place);
+  }
 }
 
 async function* readTree(
