@@ -91,6 +91,8 @@ export class DirtyData {
     const waits: Promise<void>[] = [];
     try {
       for (let from = 0; from < blocks.length; ) {
+        // Before looking: while this waits, blocks are freed, and their memory becomes another's.
+        if (waits.length === WRITES_MAX) await waits.shift();
         if (!isThere(from)) {
           from++; // Freed, or written by another, while earlier ones were written.
           continue;
@@ -103,7 +105,6 @@ export class DirtyData {
         ) {
           to++;
         }
-        if (waits.length === WRITES_MAX) await waits.shift();
         const wait = this.#writeRun(blocks.slice(from, to));
         if (wait !== undefined) waits.push(wait);
         from = to;
