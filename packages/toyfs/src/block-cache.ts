@@ -8,12 +8,15 @@
  *   B2  What differs from the device is pinned: changed and not written (`dirty`), or part of a
  *       transaction (`transaction`), or being written (`pins`).
  *   B3  A logged block that is not home yet is read from its image in the log, not from the device.
- *   B4  Memory is used again before more is taken: touching fresh memory costs more than reading a block.
- *       Of file data that was only written a quarter of the cache is kept.
+ *   B4  Memory is used again before more is taken (frames.ts): of file data that was only written a
+ *       quarter of the cache is kept.
+ *   B5  A block that was read ahead is as if it had been asked for, and goes first if nobody does.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
-import { type Block, blockOver } from './block.js';
+import type { Block } from './block.js';
 import { FsError } from './errors.js';
+import { Frames } from './frames.js';
+import { ReadAhead } from './read-ahead.js';
 
 export type { Block } from './block.js';
 
@@ -31,10 +34,6 @@ export type Held = Block[] | undefined;
 
 /** Bytes that an operation of a write may take, and some for what describes them. */
 const RESERVE = (1 << 20) + (1 << 16);
-/** Bytes of memory taken at once: little first, so that a small image costs little. */
-const SLAB_MIN = 1 << 16;
-const SLAB_MAX = 1 << 20;
-
 /** See the head of the file. */
 export class BlockCache {
   readonly blockSize: number;
@@ -44,12 +43,13 @@ export class BlockCache {
   readonly #capacity: number;
   readonly #blockCount: number;
   readonly #blocks = new Map<number, Block>();
-  readonly #free: Block[] = [];
+  readonly #frames: Frames;
+  readonly #ahead: ReadAhead;
+  /** Memory to read several blocks into. */
+  readonly #pieces: Uint8Array[] = [];
   /** Blocks that were written and not read, the oldest first (B4). */
   readonly #spent: Block[] = [];
-  /** Free blocks that an operation should find. */
   readonly #reserve: number;
-  #slab = SLAB_MIN;
   /** Blocks in memory from which on looking for room is worth it. */
   #trimFrom = 0;
   readonly #loading = new Map<number, Promise<void>>();
@@ -59,8 +59,10 @@ export class BlockCache {
     this.#device = device;
     this.blockSize = blockSize;
     this.#blockCount = blockCount;
+    this.#frames = new Frames(blockSize);
     this.#reserve = Math.ceil(RESERVE / blockSize);
     this.#capacity = Math.max(64, Math.floor(capacity / blockSize));
+    this.#ahead = new ReadAhead(this.#capacity);
   }
 
   /** The block if it is in memory. */
@@ -105,7 +107,7 @@ export class BlockCache {
     let block = this.#blocks.get(number);
     if (block === undefined) {
       this.#loading.delete(number); // What is being read is older.
-      block = this.#frame(number);
+      block = this.#frames.take(number);
       this.#blocks.set(number, block);
     }
     block.used = true;
@@ -120,12 +122,12 @@ export class BlockCache {
     this.#blocks.delete(number);
     block.number = 0;
     // One that is being written may not be reused before; it is left to the garbage collector.
-    if (block.pins === 0) this.#free.push(block);
+    if (block.pins === 0) this.#frames.give(block);
   }
 
   /** Reads blocks into memory and holds them. Between two operations only (B1). */
   load(numbers: readonly number[], held: Block[]): Promise<void> | undefined {
-    this.trim(numbers.length);
+    this.trim(numbers.length + this.#ahead.max);
     const waits: Promise<void>[] = [];
     const hold = (number: number): void => {
       const block = this.#blocks.get(number);
@@ -157,7 +159,7 @@ export class BlockCache {
 
   /** Makes room for `more` blocks, of those not used lately. Between two operations only (B1). */
   trim(more = 0): void {
-    if (this.#free.length < this.#reserve) this.#recycle();
+    if (this.#frames.count < this.#reserve) this.#recycle();
     let excess = this.#blocks.size + more - this.#capacity;
     if (excess <= 0 || this.#blocks.size < this.#trimFrom) return;
     excess += this.#capacity >>> 4; // Many at once, so that pinned ones are passed over rarely.
@@ -171,7 +173,7 @@ export class BlockCache {
         block.used = false;
         this.#blocks.set(number, block);
       } else {
-        this.#free.push(block);
+        this.#frames.give(block);
         excess--;
       }
     }
@@ -181,7 +183,13 @@ export class BlockCache {
 
   /** Reads whole blocks into `target`, past the cache. Nothing of them may be in memory or logged. */
   readThrough(target: Uint8Array, number: number): Promise<void> | undefined {
-    return this.#read(target, number);
+    try {
+      return this.#device.readInto(target, number * this.blockSize)?.catch((error: unknown) => {
+        throw readFailure(number, error);
+      });
+    } catch (error) {
+      throw readFailure(number, error);
+    }
   }
 
   /** @throws {FsError} EIO for a block number that no image of this size has. */
@@ -194,79 +202,81 @@ export class BlockCache {
   #recycle(): void {
     const keep = this.#capacity >>> 2;
     let taken = 0;
-    while (this.#spent.length - taken > keep && this.#free.length < this.#reserve) {
+    while (this.#spent.length - taken > keep && this.#frames.count < this.#reserve) {
       const block = this.#spent[taken++] as Block;
       if (block.used || block.dirty || block.pins > 0 || block.transaction !== 0) continue; // B2
       if (this.#blocks.get(block.number) !== block) continue;
       this.#blocks.delete(block.number);
-      this.#free.push(block);
+      this.#frames.give(block);
     }
     if (taken > 0) this.#spent.splice(0, taken);
   }
 
+  /** Reads a block, and some behind it where reading goes on (B5). */
   #load(number: number): Promise<void> | undefined {
-    const block = this.#frame(number);
     const image = this.logged.get(number);
     if (image !== undefined) {
-      block.bytes.set(image);
-      this.#blocks.set(number, block);
+      this.#put(number, image, true);
       return undefined;
     }
-    const wait = this.#read(block.bytes, number);
+    const count = this.#ahead.length(number, (next) => this.#isWanted(next));
+    try {
+      return this.#loadPiece(number, count);
+    } catch (error) {
+      if (count === 1) throw error;
+      return this.#loadPiece(number, 1); // A neighbour that cannot be read is nobody's failure.
+    }
+  }
+
+  #isWanted(number: number): boolean {
+    return (
+      number < this.#blockCount &&
+      !this.#blocks.has(number) &&
+      !this.#loading.has(number) &&
+      !this.logged.has(number)
+    );
+  }
+
+  #loadPiece(number: number, count: number): Promise<void> | undefined {
+    const size = this.blockSize;
+    const piece = this.#pieces.pop() ?? new Uint8Array(this.#ahead.max * size);
+    const target = piece.subarray(0, count * size);
+    const wait = this.readThrough(target, number);
+    const take = (i: number): void =>
+      this.#put(number + i, target.subarray(i * size, (i + 1) * size), i === 0);
     if (wait === undefined) {
-      this.#blocks.set(number, block);
+      for (let i = 0; i < count; i++) take(i);
+      this.#pieces.push(piece);
       return undefined;
     }
+    const end = (each: (i: number) => void): void => {
+      for (let i = 0; i < count; i++) {
+        // What was dropped, or filled, meanwhile is another's.
+        if (this.#loading.get(number + i) !== (i === 0 ? done : quiet)) continue;
+        this.#loading.delete(number + i);
+        each(i);
+      }
+      this.#pieces.push(piece);
+    };
     const done: Promise<void> = wait.then(
-      () => {
-        const isCurrent = this.#loading.get(number) === done;
-        if (isCurrent) this.#loading.delete(number);
-        if (isCurrent) this.#blocks.set(number, block);
-        else this.#free.push(block);
-      },
+      () => end(take),
       (error: unknown) => {
-        this.#loading.delete(number);
-        throw error;
+        end(() => undefined);
+        if (count === 1) throw error;
+        return this.#blocks.has(number) ? undefined : this.#loadPiece(number, 1);
       },
     );
-    this.#loading.set(number, done);
+    // Who waits for a neighbour only looks again.
+    const quiet = done.catch(() => undefined);
+    for (let i = 0; i < count; i++) this.#loading.set(number + i, i === 0 ? done : quiet);
     return done;
   }
 
-  #read(target: Uint8Array, number: number): Promise<void> | undefined {
-    try {
-      return this.#device.readInto(target, number * this.blockSize)?.catch((error: unknown) => {
-        throw readFailure(number, error);
-      });
-    } catch (error) {
-      throw readFailure(number, error);
-    }
-  }
-
-  #frame(number: number): Block {
-    let block = this.#free.pop();
-    if (block === undefined) {
-      this.#addSlab();
-      block = this.#free.pop() as Block;
-    }
-    block.number = number;
-    block.dirty = false;
-    block.pins = 0;
-    block.transaction = 0;
-    block.operation = 0;
-    block.used = true;
-    block.seal = undefined;
-    return block;
-  }
-
-  #addSlab(): void {
-    const size = this.blockSize;
-    const length = Math.max(size, this.#slab);
-    this.#slab = Math.min(SLAB_MAX, this.#slab * 2);
-    const slab = new ArrayBuffer(length);
-    for (let at = 0; at < length; at += size) {
-      this.#free.push(blockOver(new Uint8Array(slab, at, size)));
-    }
+  #put(number: number, bytes: Uint8Array, used: boolean): void {
+    const block = this.#frames.take(number);
+    block.bytes.set(bytes);
+    block.used = used;
+    this.#blocks.set(number, block);
   }
 }
 

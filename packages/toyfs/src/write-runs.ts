@@ -1,54 +1,75 @@
 /**
  * writeRuns: scattered blocks as few device writes. Blocks that are neighbours on the device go in one
- * write; bytes that are neighbours in memory too are not copied for it.
+ * write; bytes that are neighbours in memory too are not copied for it. A few writes are under way at once,
+ * and the memory for copies is used again.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 
-/** Bytes in one write at most. */
-const WRITE_MAX = 1 << 20;
+/** Bytes in one write at most, where they are copied for it. */
+const WRITE_MAX = 1 << 18;
+/** Writes under way at once. */
+const WRITES_MAX = 4;
+
+type Entry = readonly [number: number, bytes: Uint8Array];
 
 /** Writes each block's bytes to its place. The bytes must stay as they are until it resolves. */
 export async function writeRuns(
   device: BlockDevice,
   blockSize: number,
-  blocks: readonly (readonly [number: number, bytes: Uint8Array])[],
+  blocks: readonly Entry[],
 ): Promise<void> {
   const sorted = blocks.length > 1 ? [...blocks].sort((a, b) => a[0] - b[0]) : blocks;
   const perWrite = Math.max(1, Math.floor(WRITE_MAX / blockSize));
+  const buffers: Uint8Array[] = [];
   const waits: Promise<void>[] = [];
-  for (let from = 0; from < sorted.length; ) {
-    const [start] = sorted[from] as (typeof sorted)[number];
-    let to = from + 1;
-    while (to < sorted.length && to - from < perWrite && sorted[to]?.[0] === start + to - from)
-      to++;
-    const wait = device.write(gathered(sorted, from, to, blockSize), start * blockSize);
-    if (wait !== undefined) waits.push(wait);
-    from = to;
+  try {
+    for (let from = 0; from < sorted.length; ) {
+      const [start, first] = sorted[from] as Entry;
+      const together = adjacent(sorted, from, blockSize);
+      const count = together > 1 ? together : neighbours(sorted, from, perWrite);
+      if (waits.length === WRITES_MAX) await waits.shift();
+      let buffer: Uint8Array | undefined;
+      let bytes = first;
+      if (together > 1) {
+        bytes = new Uint8Array(first.buffer, first.byteOffset, count * blockSize);
+      } else if (count > 1) {
+        buffer = buffers.pop() ?? new Uint8Array(perWrite * blockSize);
+        for (let i = 0; i < count; i++) buffer.set((sorted[from + i] as Entry)[1], i * blockSize);
+        bytes = buffer.subarray(0, count * blockSize);
+      }
+      const wait = device.write(bytes, start * blockSize);
+      const used = buffer;
+      if (wait !== undefined) waits.push(wait.then(() => used && void buffers.push(used)));
+      else if (used !== undefined) buffers.push(used);
+      from += count;
+    }
+    await Promise.all(waits);
+  } catch (error) {
+    // Not while others are still under way.
+    await Promise.allSettled(waits);
+    throw error;
   }
-  // All of them, so that a failure is not answered while others are still under way.
-  const results = await Promise.allSettled(waits);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-function gathered(
-  blocks: readonly (readonly [number, Uint8Array])[],
-  from: number,
-  to: number,
-  blockSize: number,
-): Uint8Array {
-  const first = (blocks[from] as readonly [number, Uint8Array])[1];
-  if (to - from === 1) return first;
-  let adjacent = true;
-  for (let i = from; i < to && adjacent; i++) {
-    const bytes = (blocks[i] as readonly [number, Uint8Array])[1];
-    adjacent =
-      bytes.buffer === first.buffer &&
-      bytes.byteOffset === first.byteOffset + (i - from) * blockSize;
+/** How many blocks from `from` on are neighbours on the device. */
+function neighbours(sorted: readonly Entry[], from: number, limit: number): number {
+  const [start] = sorted[from] as Entry;
+  let count = 1;
+  while (count < limit && sorted[from + count]?.[0] === start + count) count++;
+  return count;
+}
+
+/** How many are neighbours on the device and in memory. */
+function adjacent(sorted: readonly Entry[], from: number, blockSize: number): number {
+  const [start, first] = sorted[from] as Entry;
+  let count = 1;
+  for (; ; count++) {
+    const next = sorted[from + count];
+    const isNext =
+      next !== undefined &&
+      next[0] === start + count &&
+      next[1].buffer === first.buffer &&
+      next[1].byteOffset === first.byteOffset + count * blockSize;
+    if (!isNext) return count;
   }
-  if (adjacent) return new Uint8Array(first.buffer, first.byteOffset, (to - from) * blockSize);
-  const bytes = new Uint8Array((to - from) * blockSize);
-  for (let i = from; i < to; i++) {
-    bytes.set((blocks[i] as readonly [number, Uint8Array])[1], (i - from) * blockSize);
-  }
-  return bytes;
 }
