@@ -6,8 +6,9 @@
  *   BB1  A buffer is given back at most once, by who took it, when nobody reads it any more.
  */
 
-/** Bytes taken from the system at a time. */
-const PIECE_BYTES = 1 << 20;
+/** Bytes taken from the system at a time: at first, and each time twice as many, up to a limit. */
+const FIRST_PIECE_BYTES = 1 << 16;
+const PIECE_BYTES_MAX = 1 << 20;
 
 /** See the file header. */
 export class BlockBuffers {
@@ -15,6 +16,7 @@ export class BlockBuffers {
   readonly #free: Uint8Array[] = [];
   #piece: Uint8Array = new Uint8Array(0);
   #used = 0;
+  #nextBytes = FIRST_PIECE_BYTES;
 
   constructor(blockSize: number) {
     this.#blockSize = blockSize;
@@ -32,7 +34,8 @@ export class BlockBuffers {
 
   #carve(): Uint8Array {
     if (this.#used + this.#blockSize > this.#piece.length) {
-      this.#piece = new Uint8Array(PIECE_BYTES);
+      this.#piece = new Uint8Array(Math.max(this.#blockSize, this.#nextBytes));
+      this.#nextBytes = Math.min(PIECE_BYTES_MAX, 2 * this.#nextBytes);
       this.#used = 0;
     }
     this.#used += this.#blockSize;
