@@ -232,6 +232,23 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     },
   );
 
+  test.skipIf(mke2fs === undefined)(
+    "a guest's ext4 with blocks of 4 KiB is written, checksums and all, and e2fsck agrees",
+    async () => {
+      const { folder, ok, stop } = await session();
+      const disk = path.join(folder, 'guest.img');
+      execFileSync(mke2fs as string, ['-q', '-t', 'ext4', '-b', '4096', disk, '32M']);
+      await ok('volume', 'adopt', 'guest.img');
+      await writeFile(path.join(folder, 'file'), 'from the host');
+      await ok('fs', 'mkdir', '-p', 'guest:/etc/app');
+      await ok('fs', 'cp', 'file', 'guest:/etc/app/');
+      expect((await ok('snapshot', 'create', 'guest')).err).toContain(', clean;');
+      await stop();
+      expect(complaints(disk)).toBe('');
+      expect((await ok('fs', 'ls', 'guest@latest:/etc/app')).out).toBe('file\n');
+    },
+  );
+
   test('what an NBD client has open is not read beside it; a snapshot of it is', async () => {
     if (mode === 'direct') return; // Without a daemon there are no clients.
     const { ok, pal } = await session();
