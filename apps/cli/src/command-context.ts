@@ -27,6 +27,16 @@ export class UsageError extends Error {
   }
 }
 
+/** Something was looked through, and is damaged. */
+export class CheckFailure extends Error {
+  readonly code = 'ERR_CORRUPT';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'CheckFailure';
+  }
+}
+
 /** Does something with the store, through its daemon when one runs. */
 export async function withStore<T>(
   context: CommandContext,

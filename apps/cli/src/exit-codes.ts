@@ -12,7 +12,7 @@ export const EXIT_CODES = {
   conflict: { code: 4, meaning: 'the name is taken, or something depends on the thing or uses it' },
   busy: { code: 5, meaning: 'the store, an image or a port is held by another process' },
   noSpace: { code: 6, meaning: 'no space is left' },
-  damaged: { code: 7, meaning: 'the save volume is damaged, or is not one' },
+  damaged: { code: 7, meaning: 'the save volume, or a file system, is damaged or is not one' },
   denied: { code: 8, meaning: 'not allowed' },
   forced: { code: 130, meaning: 'stopped at once by a second Ctrl-C' },
 } as const satisfies Readonly<Record<string, { readonly code: number; readonly meaning: string }>>;

@@ -249,6 +249,27 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     },
   );
 
+  test('a file system is checked, and damage is found', async () => {
+    const { folder, ok, pal, image, stop } = await session();
+    await ok('volume', 'create', 'prod', '--size', '16M');
+    await ok('fs', 'format', 'prod');
+    await writeFile(path.join(folder, 'file'), Buffer.alloc(50_000, 'x'));
+    await ok('fs', 'cp', 'file', 'prod:/');
+    await ok('snapshot', 'create', 'prod@now');
+    for (const reference of ['prod', 'prod@now']) {
+      expect(await ok('fs', 'check', reference)).toMatchObject({ out: '' });
+    }
+    await stop();
+    const bytes = await readFile(image('prod'));
+    // The count of free blocks in the superblock.
+    bytes.writeUInt32LE(bytes.readUInt32LE(1024 + 12) + 3, 1024 + 12);
+    await writeFile(image('prod'), bytes);
+    const found = await pal('fs', 'check', 'prod', '--json');
+    expect(found.code).toBe(7);
+    expect(JSON.parse(found.out).items.length).toBeGreaterThan(0);
+    expect(found.err).toContain('ERR_CORRUPT');
+  });
+
   test('what an NBD client has open is not read beside it; a snapshot of it is', async () => {
     if (mode === 'direct') return; // Without a daemon there are no clients.
     const { ok, pal } = await session();

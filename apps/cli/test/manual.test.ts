@@ -25,7 +25,9 @@ test('every command is in it, with every option', () => {
     'snapshot list',
     'snapshot info',
     'snapshot delete',
-    ...['format', 'ls', 'cat', 'cp', 'mkdir', 'rm', 'mv', 'df', 'diff'].map((verb) => `fs ${verb}`),
+    ...['format', 'ls', 'cat', 'cp', 'mkdir', 'rm', 'mv', 'df', 'diff', 'check'].map(
+      (verb) => `fs ${verb}`,
+    ),
     'branch create',
     'branch list',
     'branch delete',

@@ -65,6 +65,10 @@ export function addFileRoutes(app: Hono, files: FileVerbs): void {
     const { reference, ...how } = checkedQuery(context, spaceQuery);
     return context.json(await files.space(reference, how));
   });
+  app.get('/v1/fs/check', async (context) => {
+    const { reference, ...how } = checkedQuery(context, spaceQuery);
+    return context.json(await files.check(reference, how));
+  });
   app.get('/v1/fs/diff', (context) => {
     const { a, b, ...how } = checkedQuery(context, diffQuery);
     return linesOf(context, files.diff(a, b, how));

@@ -111,6 +111,23 @@ export interface FormatInfo {
   readonly dryRun: boolean;
 }
 
+/** What is wrong with a file system. */
+export interface CheckFinding {
+  readonly code: string;
+  /** `fatal`: it cannot be opened. `error`: something is lost. `warning`: a count or a mark is wrong. */
+  readonly severity: 'fatal' | 'error' | 'warning';
+  /** A sentence for people. */
+  readonly message: string;
+  /** A name of the file concerned, where one is known. */
+  readonly path?: string;
+}
+
+/** What was found by looking through a whole file system. */
+export interface CheckInfo {
+  readonly reference: string;
+  readonly findings: readonly CheckFinding[];
+}
+
 /** What people do with files, on any reference of a store. What resolves is durable. */
 export interface FileVerbs {
   /**
@@ -156,6 +173,8 @@ export interface FileVerbs {
   /** Into `path` when that is a directory. @throws {FileError} EXDEV between two file systems */
   move(from: FilePlace, to: FilePlace): Promise<void>;
   space(reference: string, options?: { readonly partition?: number }): Promise<FileSpace>;
+  /** Looks through all of a file system, and changes nothing. */
+  check(reference: string, options?: { readonly partition?: number }): Promise<CheckInfo>;
   /** What is not the same, on the way from one state to the other. */
   diff(
     before: string,

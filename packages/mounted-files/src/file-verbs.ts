@@ -4,10 +4,11 @@
  *   FV1  What changes is durable when it resolves.
  *   FV2  Failures are sentences about the place that was asked for; see explain.ts.
  */
-import { diff, fsPromises } from '@palimpsest/toyfs';
+import { check, diff, fsPromises } from '@palimpsest/toyfs';
 import { explained, explanation } from './explain.js';
 import { FileError } from './file-error.js';
 import type {
+  CheckInfo,
   CopyInfo,
   CopyTarget,
   FileChange,
@@ -21,7 +22,7 @@ import type {
 import { formatVolume } from './format-volume.js';
 import { listFiles, statFile, tidied } from './list-files.js';
 import type { Mount, Mounts } from './mounts.js';
-import type { ImageChoice } from './open-image.js';
+import { type ImageChoice, readablePart } from './open-image.js';
 import { packTree } from './pack-tree.js';
 import { unpackTree } from './unpack-tree.js';
 
@@ -112,6 +113,20 @@ class MountedVerbs implements FileVerbs {
   ): Promise<FileSpace> {
     await using mount = await this.#mounts.mount(reference, part(options));
     return await spaceOf(mount);
+  }
+
+  check(
+    reference: string,
+    { partition }: { readonly partition?: number } = {},
+  ): Promise<CheckInfo> {
+    return this.#mounts.withDevice(reference, async (opened) => {
+      const device = await readablePart(opened.device, opened.reference, partition);
+      const findings = (await check(device)).map(({ code, severity, message, path }) => ({
+        ...{ code, severity, message },
+        ...(path === undefined ? {} : { path }),
+      }));
+      return { reference: opened.reference, findings };
+    });
   }
 
   async *diff(

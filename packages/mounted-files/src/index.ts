@@ -6,6 +6,8 @@ export { fileErrorStatus } from './explain.js';
 export type { FileErrorCode } from './file-error.js';
 export { FileError } from './file-error.js';
 export type {
+  CheckFinding,
+  CheckInfo,
   CopyInfo,
   CopyTarget,
   FileChange,

@@ -75,6 +75,18 @@ async function nothingThere(
   );
 }
 
+/** A disk, or a partition of it, to be read in blocks of any file system. */
+export async function readablePart(
+  disk: BlockDevice,
+  reference: string,
+  partition: number | undefined,
+): Promise<BlockDevice> {
+  const device = await partOf(disk, reference, partition);
+  const image = await probe(device);
+  if (image === undefined) throw await nothingThere(device, reference, partition);
+  return image.blockSize % device.blockSize === 0 ? device : inSectors(device);
+}
+
 /** A device whose blocks are larger than the file system's, read in sectors. */
 function inSectors(device: BlockDevice): BlockDevice {
   const { blockSize } = device;

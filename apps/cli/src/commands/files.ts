@@ -1,7 +1,13 @@
 /** pal fs ls, df, diff, format, mkdir, rm, mv. */
 import { formatSize } from '@palimpsest/control/grammar';
-import type { FileChange, FileInfo, FileSpace } from '@palimpsest/mounted-files';
-import { type CommandContext, given, textOption, withStore } from '../command-context.js';
+import type { CheckFinding, FileChange, FileInfo, FileSpace } from '@palimpsest/mounted-files';
+import {
+  CheckFailure,
+  type CommandContext,
+  given,
+  textOption,
+  withStore,
+} from '../command-context.js';
 import { consent } from '../consent.js';
 import { partitionOf, placeOf } from '../file-place.js';
 import { type Column, formatTime } from '../output.js';
@@ -37,6 +43,13 @@ const SPACE: readonly Column<FileSpace>[] = [
   },
   { title: 'INODES FREE', value: ({ freeInodes, inodes }) => `${freeInodes} of ${inodes}` },
   { title: 'ACCESS', value: ({ readOnly }) => (readOnly === undefined ? 'rw' : 'ro') },
+];
+
+const FINDINGS: readonly Column<CheckFinding>[] = [
+  { title: 'SEVERITY', value: ({ severity }) => severity },
+  { title: 'CODE', value: ({ code }) => code },
+  { title: 'PATH', value: ({ path }) => path ?? '-' },
+  { title: 'WHAT', value: ({ message }) => message },
 ];
 
 const SIGNS: Readonly<Record<FileChange['kind'], string>> = {
@@ -93,6 +106,24 @@ export async function showSpace(
         'whose it is: pal space',
     );
   });
+}
+
+/** pal fs check REFERENCE */
+export async function checkFiles(context: CommandContext, text: string): Promise<void> {
+  const { output } = context;
+  const { reference, findings } = await withStore(context, ({ files }) =>
+    files.check(text, partitionOf(context)),
+  );
+  output.list('CheckFindingList', findings, FINDINGS);
+  if (findings.length === 0) {
+    output.say(`${reference}: nothing is wrong with its file system`);
+    return;
+  }
+  throw new CheckFailure(
+    `${findings.length} thing${findings.length === 1 ? ' is' : 's are'} wrong with the file system on ` +
+      `${reference}; save what can be read: pal fs cp -r ${reference}:/ DIRECTORY, or go back to a ` +
+      'snapshot: pal restore',
+  );
 }
 
 /** pal fs diff BEFORE AFTER */

@@ -42,6 +42,13 @@ export const addFiles: AddNoun = (program, run) => {
     async (context, before: string, after: string) =>
       (await load()).showChanges(context, before, after),
   );
+  does(
+    onDisk(fs.command('check <reference>')).description(
+      'look through the whole file system on a volume, snapshot or branch; nothing is changed',
+    ),
+    run,
+    async (context, reference: string) => (await load()).checkFiles(context, reference),
+  );
   addChanging(fs, run);
 };
 

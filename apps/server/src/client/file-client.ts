@@ -32,6 +32,8 @@ export function daemonFiles(line: Line): FileVerbs {
     move: (from, to) => done(post('move', { from, to })),
     space: (reference, { partition } = {}) =>
       get(`/v1/fs/space?${parameters({ reference, partition })}`),
+    check: (reference, { partition } = {}) =>
+      get(`/v1/fs/check?${parameters({ reference, partition })}`),
     diff: (a, b, { partition } = {}) =>
       linesOf(line, `/v1/fs/diff?${parameters({ a, b, partition })}`),
   };
