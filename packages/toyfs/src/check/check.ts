@@ -53,12 +53,13 @@ export async function check(
   const findings = new Findings(limit);
   const source = await openSource(device, findings);
   if (source === undefined) return findings.list;
-  let checking = await begin(device, source, findings);
-  if (checking === undefined) return findings.list;
-  const replayed = await replayInMemory(checking);
-  if (replayed === undefined) return findings.list;
-  // The superblock and the descriptors may have been in the journal too.
-  if (replayed) checking = await begin(device, source, findings);
+  // What is torn before the journal was replayed is not wrong: only what stands in the way is told.
+  const early = new Findings(limit);
+  const before = await begin(device, source, early);
+  if (before === undefined) return early.list;
+  const isReplayed = await replayInMemory({ ...before, findings });
+  if (!isReplayed) return findings.list;
+  const checking = await begin(device, source, findings);
   if (checking === undefined) return findings.list;
   await walk(checking);
   return await withPaths(checking);

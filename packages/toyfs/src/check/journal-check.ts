@@ -24,10 +24,10 @@ import { readInode } from './inode-record.js';
 const REPLAY_MAX = 256 << 20;
 
 /**
- * Lays what the journal holds over the device. Answers whether anything was laid; undefined when the
- * journal is damaged, so that nothing can be known of the rest.
+ * Lays what the journal holds over the device. Answers false when the journal is needed and damaged, so
+ * that nothing can be known of the rest.
  */
-export async function replayInMemory(checking: Checking): Promise<boolean | undefined> {
+export async function replayInMemory(checking: Checking): Promise<boolean> {
   const { geometry, superblock, findings } = checking;
   const { compatible, incompatible } = geometry.features;
   const isDirty = (incompatible & INCOMPAT_RECOVER) !== 0;
@@ -37,18 +37,19 @@ export async function replayInMemory(checking: Checking): Promise<boolean | unde
       findings.add('journal', 'there is a journal, without the feature for that');
     }
     if (isDirty) findings.add('journal', 'the journal is needed, and there is none');
-    return false;
+    return true;
   }
   try {
-    return await replay(checking, isDirty);
+    await replay(checking, isDirty);
+    return true;
   } catch (error) {
     if (!isStorageError(error, 'ERR_CORRUPT') && !isStorageError(error, 'ERR_FORMAT')) throw error;
     findings.add('journal', error.message, { ino: geometry.journalInode });
-    return isDirty ? undefined : false;
+    return !isDirty;
   }
 }
 
-async function replay(checking: Checking, isDirty: boolean): Promise<boolean> {
+async function replay(checking: Checking, isDirty: boolean): Promise<void> {
   const { geometry, source, findings } = checking;
   // The inode is walked here to find the journal; what is wrong with it is told when its turn comes.
   const apart = { ...checking, claims: new Claims(geometry), findings: new Findings(1) };
@@ -56,7 +57,7 @@ async function replay(checking: Checking, isDirty: boolean): Promise<boolean> {
   if (places === undefined) {
     const message = `inode ${geometry.journalInode} is no journal`;
     findings.add('journal', message, { ino: geometry.journalInode });
-    return false;
+    return;
   }
   const read = async (target: Uint8Array, index: number): Promise<void> => {
     target.set((await source.read(places[index] as number)).bytes);
@@ -71,12 +72,11 @@ async function replay(checking: Checking, isDirty: boolean): Promise<boolean> {
         ino: geometry.journalInode,
       });
     }
-    return false;
+    return;
   }
-  if (state.blocks > places.length) return false;
+  if (state.blocks > places.length) return;
   const { contents } = await replayJournal(state, geometry.blockSize, read, REPLAY_MAX);
   source.overlay = contents;
-  return contents.size > 0;
 }
 
 function doubtSuperblock(

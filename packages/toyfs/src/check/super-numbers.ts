@@ -35,8 +35,17 @@ export function checkSuperNumbers({ superblock: sb, geometry, findings }: Checki
       sb.reservedGdtBlocks <= blockSize / 4,
       `${sb.reservedGdtBlocks} blocks are kept for descriptors`,
     ],
+    [
+      isPower(sb.descriptorSize) && sb.descriptorSize <= 1024,
+      `descriptors of ${sb.descriptorSize} bytes`,
+    ],
+    [sb.journalUuid.every((byte) => byte === 0), 'the journal is on another device'],
   ];
   for (const [holds, what] of facts) {
     if (!holds) findings.add('superblock', `the superblock makes no sense: ${what}`);
   }
+}
+
+function isPower(number: number): boolean {
+  return (number & (number - 1)) === 0;
 }

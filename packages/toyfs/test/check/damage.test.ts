@@ -11,6 +11,7 @@ import { createRandom, type Random } from '@palimpsest/block-device/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { check, type Finding, format, openFileSystem } from '../../src/index.js';
 import { fill } from '../support/fill.js';
+import { done, isOurs } from '../support/floors.js';
 import { KINDS, makeFolder, makeIndexed } from '../support/kinds.js';
 import {
   chosen,
@@ -118,7 +119,11 @@ async function makeOwn(file: string): Promise<void> {
 describe.skipIf(!hasTools)('check and e2fsck agree', () => {
   const folder = scratch();
   beforeAll(() => makeFolder(join(folder.path)));
-  afterAll(() => folder[Symbol.dispose]());
+  let damages = 0;
+  afterAll(() => {
+    folder[Symbol.dispose]();
+    done('damages', damages);
+  });
 
   const makers = Object.entries(KINDS).map(
     ([kind, args]): [string, (file: string) => void | Promise<void>] => [
@@ -144,11 +149,12 @@ describe.skipIf(!hasTools)('check and e2fsck agree', () => {
           ? Array.from({ length: DAMAGES }, (_, i) => i + 1)
           : [Number(process.env.TOYFS_SEED)];
       const differences: string[] = [];
-      for (const seed of seeds) {
+      for (const seed of seeds.filter(isOurs)) {
         const { damage, ours, theirs } = await tryOne(
           whole,
           createRandom(`damage ${kind} ${seed}`),
         );
+        damages++;
         if (ours.length > 0 === (theirs !== '')) continue;
         if (EXCUSES.some((excuse) => excuse.applies(damage, theirs, ours))) continue;
         const said = ours
