@@ -38,6 +38,12 @@ export const hasTools: boolean = ['mkfs.ext4', 'debugfs', 'e2fsck'].every((tool)
   SYSTEM_PATH.split(':').some((folder) => existsSync(join(folder, tool))),
 );
 
+if (!hasTools) {
+  const missing = 'e2fsprogs is missing (mkfs.ext4, debugfs, e2fsck)';
+  if (process.env.CI === 'true') throw new Error(missing);
+  console.error(`SKIPPED: what needs the judgement of others: ${missing}`);
+}
+
 /** Runs a program; throws when it fails. */
 export function run(program: string, args: readonly string[], input?: string): string {
   return execFileSync(program, args, {
