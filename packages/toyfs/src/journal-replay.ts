@@ -35,9 +35,7 @@ import {
   TAG_SAME_UUID,
 } from './disk/journal-record.js';
 import { superblockSum } from './journal-format.js';
-
-/** Reads block `index` of the journal into `target`. */
-export type ReadJournal = (target: Uint8Array, index: number) => Promise<void> | undefined;
+import { JournalContents, PIECE_BLOCKS, type ReadJournal } from './journal-reader.js';
 
 /** What the journal's superblock says. */
 export interface JournalState {
@@ -143,32 +141,42 @@ export async function replayJournal(
   found.forEach(({ revoked }, order) => {
     for (const home of revoked) revokedAt.set(home, order);
   });
-  const contents = new Map<number, Uint8Array>();
+  const contents = new JournalContents(blockSize, limit);
+  const piece = new Uint8Array(PIECE_BLOCKS * blockSize);
   let revoked = 0;
   for (const [order, { logged, sequence }] of found.entries()) {
-    for (const { home, index, escaped, checksum } of logged) {
-      if (order <= (revokedAt.get(home) ?? -1)) {
-        revoked++; // Y2
-        continue;
+    for (let from = 0; from < logged.length; ) {
+      const run = runFrom(logged, from);
+      await read(piece.subarray(0, run.length * blockSize), (run[0] as Logged).index);
+      for (const [i, { home, escaped, checksum }] of run.entries()) {
+        if (order <= (revokedAt.get(home) ?? -1)) {
+          revoked++; // Y2
+          continue;
+        }
+        const bytes = piece.subarray(i * blockSize, (i + 1) * blockSize);
+        if (!scan.contentFits(bytes, sequence, checksum)) {
+          throw new StorageError('ERR_CORRUPT', `the journal's copy of block ${home} is damaged`);
+        }
+        const kept = contents.set(home, bytes);
+        if (escaped) viewOf(kept).setUint32(0, JOURNAL_MAGIC, false);
       }
-      const bytes = contents.get(home) ?? new Uint8Array(blockSize);
-      await read(bytes, index);
-      if (!scan.contentFits(bytes, sequence, checksum)) {
-        throw new StorageError('ERR_CORRUPT', `the journal's copy of block ${home} is damaged`);
-      }
-      if (escaped) viewOf(bytes).setUint32(0, JOURNAL_MAGIC, false);
-      contents.set(home, bytes);
-      if (contents.size * blockSize > limit) {
-        throw new StorageError('ERR_NO_SPACE', `the journal holds more than ${limit} bytes`);
-      }
+      from += run.length;
     }
   }
   return {
-    contents,
+    contents: contents.blocks,
     transactions: found.length,
     revoked,
     nextSequence: (state.sequence + found.length) >>> 0,
   };
+}
+
+/** Blocks that lie behind each other in the journal, from the one at `from` on. */
+function runFrom(logged: readonly Logged[], from: number): readonly Logged[] {
+  const { index } = logged[from] as Logged;
+  let to = from + 1;
+  while (to - from < PIECE_BLOCKS && logged[to]?.index === index + to - from) to++;
+  return logged.slice(from, to);
 }
 
 /** Walks the ring, transaction by transaction. */

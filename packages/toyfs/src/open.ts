@@ -22,6 +22,7 @@ import { type Geometry, parseGeometry } from './geometry.js';
 import { Image } from './image.js';
 import { Inodes } from './inodes.js';
 import { Journal } from './journal.js';
+import { journalReader } from './journal-reader.js';
 import { parseJournal, replayJournal } from './journal-replay.js';
 import { Names } from './names.js';
 import { OpenInodes } from './open-inodes.js';
@@ -157,8 +158,7 @@ async function openJournal(
   const { blockSize } = geometry;
   const { device, cache } = core;
   const places = await journalPlaces(core, geometry);
-  const read = (target: Uint8Array, index: number): Promise<void> | undefined =>
-    device.readInto(target, (places[index] as number) * blockSize);
+  const read = journalReader(device, blockSize, places);
   const superblock = new Uint8Array(blockSize);
   await read(superblock, 0);
   const state = parseJournal(superblock, blockSize);

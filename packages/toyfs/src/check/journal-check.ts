@@ -60,7 +60,10 @@ async function replay(checking: Checking, isDirty: boolean): Promise<void> {
     return;
   }
   const read = async (target: Uint8Array, index: number): Promise<void> => {
-    target.set((await source.read(places[index] as number)).bytes);
+    for (let at = 0; at < target.length; at += geometry.blockSize) {
+      const place = places[index + at / geometry.blockSize] as number;
+      target.set((await source.read(place)).bytes, at);
+    }
   };
   const bytes = new Uint8Array(geometry.blockSize);
   await read(bytes, 0);
