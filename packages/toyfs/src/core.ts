@@ -276,7 +276,8 @@ export class Core {
     this.#end();
     const transaction = this.#transaction;
     this.#transaction = emptyTransaction(transaction.number + 1);
-    const blocks = [...transaction.blocks];
+    // In the order of the device, so that neighbours go home together.
+    const blocks = [...transaction.blocks].sort((a, b) => a.number - b.number);
     if (this.seals !== undefined) writeSeals(blocks);
     const log = journal.compose(blocks, [...transaction.revoked]);
     for (const block of blocks) block.transaction = 0;

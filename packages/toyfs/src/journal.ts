@@ -10,6 +10,7 @@
  *   J4  An image of a block that was freed is forgotten when the freeing transaction counts.
  *   J5  The image's superblock says, durably, that the journal is needed before the journal's own says
  *       that it holds something, and as long as it does.
+ *   J6  The memory of logs is used again only when no image of them is waiting any more.
  *
  * Images wait in `logged`, the cache's overlay: they are slices of the log as it was written, so a
  * block is copied once a transaction, however often it changes.
@@ -32,6 +33,7 @@ import {
   TAG_SAME_UUID,
 } from './disk/journal-record.js';
 import { JournalFormat } from './journal-format.js';
+import { LogMemory } from './log-memory.js';
 import { writeRuns } from './write-runs.js';
 
 /** A transaction's log, frozen: later changes of its blocks do not reach it. */
@@ -52,6 +54,7 @@ export class Journal {
   readonly #mark: () => Promise<void>;
   readonly #format: JournalFormat;
   readonly #first: number;
+  readonly #memory = new LogMemory();
   /** Where the next block of log goes. */
   #head: number;
   #sequence: number;
@@ -106,11 +109,12 @@ export class Journal {
   /** Freezes the contents of `blocks` as a log. From here on the cache reads them from there (J2). */
   compose(blocks: readonly Block[], revoked: readonly number[]): Log {
     const size = this.#blockSize;
-    const bytes = new Uint8Array(this.#logLength(blocks.length, revoked.length) * size);
+    const bytes = this.#memory.take(this.#logLength(blocks.length, revoked.length) * size);
     const view = viewOf(bytes);
     const sequence = this.#sequence;
     let at = 0;
     const head = (kind: number): void => {
+      bytes.fill(0, at, at + size);
       view.setUint32(at + JOURNAL_HEAD.at.magic, JOURNAL_MAGIC, false);
       view.setUint32(at + JOURNAL_HEAD.at.kind, kind, false);
       view.setUint32(at + JOURNAL_HEAD.at.sequence, sequence, false);
@@ -191,6 +195,7 @@ export class Journal {
     for (const [number, image] of images) {
       if (this.#logged.get(number) === image) this.#logged.delete(number);
     }
+    if (this.#logged.size === 0) this.#memory.reset(); // J6
     await this.#writeSuperblock(this.#sequence, 0);
     await this.#device.flush();
     this.#superblockSaysEmpty = true;
