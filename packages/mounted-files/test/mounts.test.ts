@@ -132,6 +132,34 @@ test('looking at a volume that was not closed changes no byte of it; writing to 
   await store.close();
 });
 
+test('it closes by itself after the quiet time, which begins with the last user only (MO2)', async () => {
+  const due: { callback: () => void; ms: number }[] = [];
+  const timer = (callback: () => void, ms: number): (() => void) => {
+    const entry = { callback, ms };
+    due.push(entry);
+    return () => void due.splice(due.indexOf(entry), due.includes(entry) ? 1 : 0);
+  };
+  const quiet = (): (typeof due)[number][] => due.filter(({ ms }) => ms === 1234);
+  const { store, mounts } = await fixture({ timer, idleMs: 1234 });
+  const one = await mounts.mount('prod');
+  const two = await mounts.mount('prod');
+  await fsPromises(one.fs).writeFile('/a', 'hello');
+  await one.release();
+  expect(quiet()).toHaveLength(0);
+  await two.release();
+  expect(quiet()).toHaveLength(1);
+  const three = await mounts.mount('prod');
+  expect(three.fs).toBe(one.fs);
+  expect(quiet()).toHaveLength(0); // somebody is there again
+  await three.release();
+  expect(store.exports().find(({ name }) => name === 'prod')?.openers).toBe(1);
+  for (const { callback } of quiet()) callback();
+  while (store.exports().find(({ name }) => name === 'prod')?.openers !== 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(complaints(await bytesOf(store, 'prod'))).toBe('');
+});
+
 /** A store whose volume was mounted when its process ended. */
 async function crashed(machine: ReturnType<typeof createMemoryMachine>) {
   await createStore('/store', { saveSize: 4 << 20 }, machine.process());

@@ -151,6 +151,31 @@ test('a group is frozen together, and everything goes on also when the snapshot 
   await b.release();
 });
 
+test('a freeze that takes too long is not waited for, and what was mounted goes on', async () => {
+  // Every deadline of a freeze is over at once.
+  const timer = (callback: () => void, ms: number): (() => void) => {
+    if (ms === 4321) callback();
+    return () => undefined;
+  };
+  const { store, mounts } = await fixture({ timer, freezeMs: 4321 });
+  const mount = await mounts.mount('prod', { write: true });
+  const fs = fsPromises(mount.fs);
+  for (let i = 0; i < 3; i++) {
+    await fs.writeFile(`/f${i}`, Buffer.alloc(100_000, i));
+    await store.createSnapshot({ volume: 'prod', name: `s${i}` });
+    await fs.writeFile(`/after${i}`, 'goes on');
+  }
+  await mount.release();
+  for (let i = 0; i < 3; i++) {
+    await withFiles(mounts, `prod@s${i}`, async (files) => {
+      const names = await files.readdir('/');
+      expect(names.includes(`after${i}`)).toBe(false);
+    });
+  }
+  await (await store.openExport('prod')).release();
+  expect(complaints(await bytesOf(store, 'prod'))).toBe('');
+});
+
 test('a snapshot taken again is judged again', async () => {
   const { store, mounts } = await fixture();
   const { reference } = await store.createSnapshot({ volume: 'prod', name: 'daily' });
