@@ -202,7 +202,8 @@ export class BlockCache {
   #recycle(): void {
     const keep = this.#capacity >>> 2;
     let taken = 0;
-    while (this.#spent.length - taken > keep && this.#frames.count < this.#reserve) {
+    // Twice what is needed, so that this is rare.
+    while (this.#spent.length - taken > keep && this.#frames.count < 2 * this.#reserve) {
       const block = this.#spent[taken++] as Block;
       if (block.used || block.dirty || block.pins > 0 || block.transaction !== 0) continue; // B2
       if (this.#blocks.get(block.number) !== block) continue;
