@@ -150,16 +150,13 @@ function rowsOf({ what, of, unit, limit }, measured) {
   const peers = SUBJECTS.filter(({ name }) => name !== 'toyfs' && by(name)[0] !== undefined);
   return [
     budget,
-    ...peers.map(({ name, count }) => ({
+    ...peers.map(({ name }) => ({
       section: SECTION,
       what,
       against: name,
       ratio: ratioOf(ours, by(name)),
       ours: text(ours),
       peer: text(by(name)),
-      ...(what.startsWith('small') && count < 10_000
-        ? { note: `a slow peer gets fewer files: ${count} for ${name}, 10,000 for the others` }
-        : {}),
     })),
   ];
 }
