@@ -29,6 +29,7 @@ export const RO_HUGE_FILE = 0x8;
 export const RO_UNINIT_BG = 0x10;
 export const RO_DIR_NLINK = 0x20;
 export const RO_EXTRA_ISIZE = 0x40;
+export const RO_QUOTA = 0x100;
 export const RO_METADATA_CSUM = 0x400;
 
 /** Bit, name as mke2fs knows it, and whether we `read` or also `write` images with it. */
@@ -61,7 +62,7 @@ const READ_ONLY_COMPATIBLE: readonly Feature[] = [
   [RO_DIR_NLINK, 'dir_nlink', 'write'],
   [RO_EXTRA_ISIZE, 'extra_isize', 'write'],
   [0x80, 'snapshot', 'read'],
-  [0x100, 'quota', 'read'],
+  [RO_QUOTA, 'quota', 'read'],
   [0x200, 'bigalloc', 'read'],
   [RO_METADATA_CSUM, 'metadata_csum', 'write'],
   [0x800, 'replica', 'read'],

@@ -1,7 +1,7 @@
 /**
  * The superblock's numbers beyond the image's shape, which `parseGeometry` has settled.
  */
-import { COMPAT_RESIZE } from '../features.js';
+import { COMPAT_RESIZE, RO_QUOTA } from '../features.js';
 import type { Checking } from './checking.js';
 
 /** The first inode that no image reserves. */
@@ -40,6 +40,11 @@ export function checkSuperNumbers({ superblock: sb, geometry, findings }: Checki
       `descriptors of ${sb.descriptorSize} bytes`,
     ],
     [sb.journalUuid.every((byte) => byte === 0), 'the journal is on another device'],
+    [
+      (sb.readOnlyCompatible & RO_QUOTA) !== 0 ||
+        (sb.userQuotaInode === 0 && sb.groupQuotaInode === 0 && sb.projectQuotaInode === 0),
+      'there are inodes of quotas, without the feature for that',
+    ],
   ];
   for (const [holds, what] of facts) {
     if (!holds) findings.add('superblock', `the superblock makes no sense: ${what}`);
