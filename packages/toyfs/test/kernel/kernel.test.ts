@@ -73,7 +73,7 @@ describe.skipIf(why !== undefined)('what we write, the kernel reads', PATIENCE, 
         const close = await kernelHistory(mount.path, `after ${seed}`, 20, 'small');
         await close();
       }
-      expect(fileComplaints(file)).toBe('');
+      expect(faults(file)).toBe('');
       expect(Object.keys(ours).length).toBeGreaterThan(5);
     });
   }
@@ -115,6 +115,14 @@ describe.skipIf(why !== undefined)('what the kernel writes, we read', PATIENCE, 
   }
 });
 
+/** What e2fsck finds wrong: not that the kernel's trees of extents could be shorter. */
+function faults(file: string): string {
+  const lines = fileComplaints(file).split('\n');
+  const isHint = (line: string): boolean =>
+    /Inode \d+ extent tree \(at level \d\) could be (shorter|narrower)|^Optimize\? no$/.test(line);
+  return lines.filter((line) => !isHint(line)).join('\n');
+}
+
 /** Changes what the kernel wrote, and has it and e2fsck look. */
 async function goOn(file: string, random: Random, type: string): Promise<void> {
   const device = await deviceOf(file);
@@ -131,7 +139,7 @@ async function goOn(file: string, random: Random, type: string): Promise<void> {
   const ours = await ourTree(fs);
   await fs.close();
   await saveTo(file, device);
-  expect(fileComplaints(file)).toBe('');
+  expect(faults(file)).toBe('');
   using mount = mounted(file, 'ro', type);
   expect(differences(ours, kernelTree(mount.path))).toEqual([]);
 }
@@ -217,8 +225,8 @@ async function ourHistory(fs: FileSystem, random: Random, count: number): Promis
       atime: BigInt(random.below(2 ** 31)) * 1_000_000_007n,
       mtime: BigInt(random.below(2 ** 31) - 2 ** 30) * 1_000_000_009n,
     });
-    const size = random.pick([0, 20, 90, 700]);
-    await fs.setXattr(ino, `user.${'x'.repeat(1 + random.below(20))}`, Buffer.alloc(size, 'v'));
+    const size = random.pick([0, 20, 90, 400]);
+    await fs.setXattr(ino, 'user.first', Buffer.alloc(size, 'v'));
     await fs.setXattr(ino, 'user.second', Buffer.alloc(random.below(100), 'w'));
   }
 }
