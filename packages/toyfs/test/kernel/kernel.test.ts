@@ -73,7 +73,7 @@ describe.skipIf(why !== undefined)('what we write, the kernel reads', PATIENCE, 
         const close = await kernelHistory(mount.path, `after ${seed}`, 20, 'small');
         await close();
       }
-      expect(faults(file)).toBe('');
+      expect(await faults(file)).toBe('');
       expect(Object.keys(ours).length).toBeGreaterThan(5);
     });
   }
@@ -116,8 +116,8 @@ describe.skipIf(why !== undefined)('what the kernel writes, we read', PATIENCE, 
 });
 
 /** What e2fsck finds wrong: not that the kernel's trees of extents could be shorter. */
-function faults(file: string): string {
-  const lines = fileComplaints(file).split('\n');
+async function faults(file: string): Promise<string> {
+  const lines = (await fileComplaints(file)).split('\n');
   const isHint = (line: string): boolean =>
     /Inode \d+ extent tree \(at level \d\) could be (shorter|narrower)|^Optimize\? no$/.test(line);
   return lines.filter((line) => !isHint(line)).join('\n');
@@ -139,7 +139,7 @@ async function goOn(file: string, random: Random, type: string): Promise<void> {
   const ours = await ourTree(fs);
   await fs.close();
   await saveTo(file, device);
-  expect(faults(file)).toBe('');
+  expect(await faults(file)).toBe('');
   using mount = mounted(file, 'ro', type);
   expect(differences(ours, kernelTree(mount.path))).toEqual([]);
 }
@@ -167,8 +167,9 @@ async function assertSameBlocks(dirty: string, folder: string): Promise<void> {
   const [device, expected] = [await deviceOf(dirty), await deviceOf(replayed)];
   const { blockSize } = await (await openFileSystem(device, { readOnly: true })).statfs();
   const places = journalBlocks(dirty);
-  const read = (target: Uint8Array, index: number): Promise<void> | undefined =>
-    device.readInto(target, (places[index] as number) * blockSize);
+  const read = async (target: Uint8Array, index: number): Promise<void> => {
+    await device.readInto(target, (places[index] as number) * blockSize);
+  };
   const superblock = new Uint8Array(blockSize);
   await read(superblock, 0);
   const state = parseJournal(superblock, blockSize);
