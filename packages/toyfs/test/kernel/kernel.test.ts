@@ -38,8 +38,8 @@ const KINDS: Record<string, readonly [type: string, ...args: string[]]> = {
   'ext2 of 4 KiB, small inodes': ['ext2', '-b', '4096', '-I', '128'],
 };
 
-const OURS = Number(process.env.TOYFS_KERNEL_HISTORIES ?? 60);
-const THEIRS = 4;
+const OURS = Number(process.env.TOYFS_KERNEL_HISTORIES ?? 24);
+const THEIRS = 2;
 /** Part of `npm run fs-floors` only. */
 const why = all ? obstacle() : 'TOYFS_ALL is not set';
 /** A mount waits for all of a busy machine. */
