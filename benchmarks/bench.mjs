@@ -67,6 +67,10 @@ const settings = {
   snapshots: Number(options.snapshots),
   commit: commit(),
 };
+for (const name of ['rounds', 'seconds', 'size', 'snapshots']) {
+  // fio takes no fractions of a second.
+  if (!/^[1-9]\d*$/.test(options[name] ?? '1')) fail(`--${name} is a whole number from 1 on`);
+}
 const begin = performance.now();
 const say = (line) => {
   const at = ((performance.now() - begin) / 1000).toFixed(0);
