@@ -13,6 +13,7 @@ import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
 import { createRandom, type Random } from '@palimpsest/block-device/testing';
 import { describe, expect, test } from 'vitest';
 import { type FileSystem, format, openFileSystem, ROOT_INO } from '../../src/index.js';
+import { journalReader } from '../../src/journal-reader.js';
 import { parseJournal, replayJournal } from '../../src/journal-replay.js';
 import { EMPTY, step } from '../support/history.js';
 import { all, deviceOf, fileComplaints, run, saveTo, scratch } from '../support/tools.js';
@@ -167,9 +168,7 @@ async function assertSameBlocks(dirty: string, folder: string): Promise<void> {
   const [device, expected] = [await deviceOf(dirty), await deviceOf(replayed)];
   const { blockSize } = await (await openFileSystem(device, { readOnly: true })).statfs();
   const places = journalBlocks(dirty);
-  const read = async (target: Uint8Array, index: number): Promise<void> => {
-    await device.readInto(target, (places[index] as number) * blockSize);
-  };
+  const read = journalReader(device, blockSize, places);
   const superblock = new Uint8Array(blockSize);
   await read(superblock, 0);
   const state = parseJournal(superblock, blockSize);
