@@ -232,12 +232,12 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
     },
   );
 
-  test.skipIf(mke2fs === undefined)(
-    "a guest's ext4 with blocks of 4 KiB is written, checksums and all, and e2fsck agrees",
-    async () => {
+  test.skipIf(mke2fs === undefined).each(['4096', '1024'])(
+    "a guest's ext4 with blocks of %s bytes is written, checksums and all, and e2fsck agrees",
+    async (blockSize) => {
       const { folder, ok, stop } = await session();
       const disk = path.join(folder, 'guest.img');
-      execFileSync(mke2fs as string, ['-q', '-t', 'ext4', '-b', '4096', disk, '32M']);
+      execFileSync(mke2fs as string, ['-q', '-t', 'ext4', '-b', blockSize, disk, '32M']);
       await ok('volume', 'adopt', 'guest.img');
       await writeFile(path.join(folder, 'file'), 'from the host');
       await ok('fs', 'mkdir', '-p', 'guest:/etc/app');

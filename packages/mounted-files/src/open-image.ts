@@ -5,8 +5,9 @@
  *        at a volume changes no byte of it. A clean one is opened for writing as well as for reading, as
  *        that alone writes nothing.
  */
-import { type BlockDevice, checked, isStorageError, StorageError } from '@palimpsest/block-device';
+import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
 import { type FileSystem, type OpenOptions, openFileSystem, probe } from '@palimpsest/toyfs';
+import { inSectors } from './in-sectors.js';
 import { openPartition, partitionsOf } from './partitions.js';
 
 /** Which of the file systems of a disk, and what for. */
@@ -16,9 +17,6 @@ export interface ImageChoice {
   /** Open it for changes, also when its journal has to be replayed for that. @default false */
   readonly write?: boolean;
 }
-
-/** Bytes in a sector: what every file system's block is a multiple of. */
-const SECTOR = 512;
 
 /**
  * Opens what is on a device. `reference` is for messages.
@@ -34,10 +32,9 @@ export async function openImage(
   const part = await partOf(device, reference, partition);
   const image = await probe(part);
   if (image === undefined) throw await nothingThere(part, reference, partition);
-  const isFine = image.blockSize % part.blockSize === 0;
-  const readOnly = part.readOnly || !isFine || (!write && !image.isClean); // OI1
+  const readOnly = part.readOnly || (!write && !image.isClean); // OI1
   try {
-    return await openFileSystem(isFine ? part : inSectors(part), { ...options, readOnly });
+    return await openFileSystem(inBlocks(part, image.blockSize), { ...options, readOnly });
   } catch (error) {
     if (!isStorageError(error)) throw error;
     throw new StorageError(error.code, `${reference}: ${error.message}`, { cause: error });
@@ -84,25 +81,10 @@ export async function readablePart(
   const device = await partOf(disk, reference, partition);
   const image = await probe(device);
   if (image === undefined) throw await nothingThere(device, reference, partition);
-  return image.blockSize % device.blockSize === 0 ? device : inSectors(device);
+  return inBlocks(device, image.blockSize);
 }
 
-/** A device whose blocks are larger than the file system's, read in sectors. */
-function inSectors(device: BlockDevice): BlockDevice {
-  const { blockSize } = device;
-  return checked({
-    blockSize: SECTOR,
-    size: device.size,
-    readOnly: true,
-    async readInto(target, position) {
-      const start = position - (position % blockSize);
-      const end = Math.ceil((position + target.length) / blockSize) * blockSize;
-      const whole = new Uint8Array(end - start);
-      await device.readInto(whole, start);
-      target.set(whole.subarray(position - start, position - start + target.length));
-    },
-    write: () => undefined, // never called: it is read-only
-    flush: () => undefined,
-    close: async () => {},
-  });
+/** The device as a file system with blocks of that size can use it. */
+function inBlocks(device: BlockDevice, blockSize: number): BlockDevice {
+  return blockSize % device.blockSize === 0 ? device : inSectors(device);
 }
