@@ -3,7 +3,7 @@
  * device's. What is written to a part of a block is put into the block that is read for it.
  *
  *   IS1  Changes are made one after the other: two to parts of one block are both in it afterwards.
- *   IS2  The rest of a block is written as it was: a crash may tear the write, and changes it to nothing else.
+ *   IS2  The rest of a block is written as it was: a crash that tears the write makes nothing else of it.
  */
 import { type BlockDevice, type BlockDriver, checked } from '@palimpsest/block-device';
 
