@@ -247,19 +247,13 @@ export class RestoreLayers {
     region: Region,
     start: number,
   ): Promise<void> {
-    const { map } = this.#save;
-    const end = start + REGION_BLOCKS;
-    for (let from = start; from < end; ) {
-      const entries = await map.listEntries(this.#space, from, end, LIST_STEP);
-      for (const { block, entry } of entries) {
-        for (const [at, { source, undo }] of layers.entries()) {
-          if (entry.version >= source.root && entry.version < undo) {
-            region.candidates[at]?.add(block - start);
-          }
-        }
+    const ends = layers.map(({ source, undo }) => ({ from: source.root, to: undo }));
+    await this.#save.map.eachEntry(this.#space, start, start + REGION_BLOCKS, (block, version) => {
+      for (let at = 0; at < ends.length; at += 1) {
+        const { from, to } = ends[at] as { from: number; to: number };
+        if (version >= from && version < to) region.candidates[at]?.add(block - start);
       }
-      from = entries.length < LIST_STEP ? end : (entries.at(-1)?.block as number) + 1;
-    }
+    });
   }
 
   async #loadSource({ source }: RestoreLayer, bits: BitMap, start: number): Promise<void> {

@@ -147,6 +147,32 @@ export class BlockMap {
     return found.sort((x, y) => x.block - y.block || x.entry.version - y.entry.version);
   }
 
+  /**
+   * Visits block and version of all entries of a space from block `from` on and below `to`, in no order.
+   * What changes meanwhile comes as it was, as it is, or both; an entry may come twice.
+   */
+  async eachEntry(
+    space: number,
+    from: number,
+    to: number,
+    visit: (block: number, version: number) => void,
+  ): Promise<void> {
+    for (;;) {
+      const { root } = this.byBlock;
+      await this.byBlock.scan([space, from, 0], [space, to, 0], (view, at) => {
+        const block = getU48(view, at + KEY.at.second);
+        const version = getU48(view, at + KEY.at.third);
+        if (this.changeOf(space, block, version) === undefined) visit(block, version);
+      });
+      // Pending last: an entry that moves to another version during the scan is found here.
+      this.pending.eachIn(space, from, to, (block, entry) => {
+        if (!entry.removed) visit(block, entry.version);
+      });
+      // A checkpoint in between has moved what was pending into the tree, behind the scan's back.
+      if (this.byBlock.root === root) return;
+    }
+  }
+
   /** Whether a space has an entry with a version from `from` on and below `to`, LIVE blocks left out. */
   async hasVersions(space: number, from: number, to: number): Promise<boolean> {
     if (this.pending.countOf(space, from, to) > 0) return true;

@@ -6,12 +6,32 @@
  */
 import { createMemoryDevice } from '@palimpsest/block-device';
 import { expect, test } from 'vitest';
-import { formatSaveVolume, openSaveVolume } from '../src/index.js';
+import { formatSaveVolume, openSaveVolume, type SaveVolume } from '../src/index.js';
 
 const BLOCK = 512;
 const SPACE = 3;
 
-test.each(['entries', 'those of one version'])('a checkpoint hides nothing of %s', async (kind) => {
+type Listing = (save: SaveVolume) => Promise<number[]>;
+
+const LISTINGS: readonly [string, Listing][] = [
+  [
+    'entries',
+    async ({ map }) => (await map.listEntries(SPACE, 0, 4000, 5000)).map(({ block }) => block),
+  ],
+  ['those of one version', ({ map }) => map.listSaved(SPACE, 5, 0, 5000)],
+  [
+    'those that are visited',
+    async ({ map }) => {
+      const found = new Set<number>();
+      await map.eachEntry(SPACE, 0, 4000, (block, version) => {
+        if (version === 5) found.add(block);
+      });
+      return [...found];
+    },
+  ],
+];
+
+test.each(LISTINGS)('a checkpoint hides nothing of %s', async (_, list) => {
   for (let turns = 0; turns < 60; turns += 1) {
     const memory = createMemoryDevice({ blockSize: BLOCK, size: 4 << 20 });
     await formatSaveVolume(memory, { blockSize: BLOCK });
@@ -33,10 +53,7 @@ test.each(['entries', 'those of one version'])('a checkpoint hides nothing of %s
     });
     await save.checkpoint();
     await save.transact((batch) => batch.putZero(SPACE, 7, 5));
-    const listing =
-      kind === 'entries'
-        ? save.map.listEntries(SPACE, 0, 4000, 5000).then((all) => all.map(({ block }) => block))
-        : save.map.listSaved(SPACE, 5, 0, 5000);
+    const listing = list(save);
     for (let turn = 0; turn < turns * 4; turn += 1) await undefined;
     const checkpoint = save.checkpoint();
     const blocks = await listing;
