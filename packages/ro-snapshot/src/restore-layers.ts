@@ -247,11 +247,10 @@ export class RestoreLayers {
     region: Region,
     start: number,
   ): Promise<void> {
-    const ends = layers.map(({ source, undo }) => ({ from: source.root, to: undo }));
     await this.#save.map.eachEntry(this.#space, start, start + REGION_BLOCKS, (block, version) => {
-      for (let at = 0; at < ends.length; at += 1) {
-        const { from, to } = ends[at] as { from: number; to: number };
-        if (version >= from && version < to) region.candidates[at]?.add(block - start);
+      for (let at = 0; at < layers.length; at += 1) {
+        const { source, undo } = layers[at] as RestoreLayer;
+        if (version >= source.root && version < undo) region.candidates[at]?.add(block - start);
       }
     });
   }

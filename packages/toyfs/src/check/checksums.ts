@@ -5,17 +5,13 @@
  */
 import { viewOf } from '@palimpsest/bytes';
 import { crc32c } from '../crc32c.js';
+import { DIRECTORY_TAIL, TAIL_TYPE } from '../disk/directory-record.js';
 import { GROUP_DESCRIPTOR } from '../disk/group-descriptor.js';
 import { INODE } from '../disk/inode-record.js';
 import { SUPERBLOCK } from '../disk/superblock.js';
 import { XATTR_HEAD } from '../disk/xattr-record.js';
 import { INCOMPAT_CSUM_SEED, RO_METADATA_CSUM, RO_UNINIT_BG } from '../features.js';
 import { crc16 } from './crc16.js';
-
-/** Bytes at the end of a directory block that hold its checksum, in the form of a record. */
-export const DIRECTORY_TAIL = 12;
-/** `type` of the record that holds the checksum. */
-const TAIL_TYPE = 0xde;
 
 /** See the head of the file. */
 export class Sums {
@@ -94,11 +90,11 @@ export class Sums {
   /** Whether a block of directory records fits; also false when it has no checksum. */
   records(ino: number, generation: number, bytes: Uint8Array): boolean {
     if (!this.all) return true;
-    const at = bytes.length - DIRECTORY_TAIL;
+    const at = bytes.length - DIRECTORY_TAIL.size;
     const view = viewOf(bytes);
     const isTail =
       view.getUint32(at, true) === 0 &&
-      view.getUint16(at + 4, true) === DIRECTORY_TAIL &&
+      view.getUint16(at + 4, true) === DIRECTORY_TAIL.size &&
       view.getUint16(at + 6, true) === TAIL_TYPE << 8;
     if (!isTail) return false;
     return (

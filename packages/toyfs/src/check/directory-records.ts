@@ -3,11 +3,10 @@
  * inode that it leads to.
  */
 import { recordLength } from '../directory-block.js';
-import { DIRECTORY_RECORD } from '../disk/directory-record.js';
+import { DIRECTORY_RECORD, DIRECTORY_TAIL } from '../disk/directory-record.js';
 import { INCOMPAT_FILETYPE } from '../features.js';
 import { ROOT_INO } from '../vfs.js';
 import type { Checking, DirectoryFacts } from './checking.js';
-import { DIRECTORY_TAIL } from './checksums.js';
 import { HashIndex } from './hash-index.js';
 import { TYPE_NONE } from './inode-facts.js';
 
@@ -66,7 +65,7 @@ class DirectoryWalk {
       }
       const { bytes } = await source.read(block);
       const isNode = index?.node(i, block, bytes) === true;
-      const end = isNode || !sums.all ? bytes.length : bytes.length - DIRECTORY_TAIL;
+      const end = isNode || !sums.all ? bytes.length : bytes.length - DIRECTORY_TAIL.size;
       if (!isNode && !sums.records(ino, generation, bytes)) {
         findings.add('checksum', `block ${block} of directory ${ino} has a wrong checksum`, {
           ino,
