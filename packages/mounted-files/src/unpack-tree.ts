@@ -6,6 +6,7 @@
 import { type AttributeChanges, type Attributes, isFsError, type Vfs } from '@palimpsest/toyfs';
 import { FileError } from './file-error.js';
 import type { CopyInfo, TreeData, TreeEntry, TreePart } from './file-types.js';
+import { makeTree, type TreeMaker } from './tree-maker.js';
 
 interface Directory {
   readonly path: string;
@@ -21,27 +22,16 @@ interface OpenFile {
 }
 
 /** Makes the tree under `name` in the directory `parent`. */
-export async function unpackTree(
+export function unpackTree(
   fs: Vfs,
   parent: number,
   name: Uint8Array,
   parts: AsyncIterable<TreePart>,
 ): Promise<CopyInfo> {
-  const unpacker = new Unpacker(fs, parent, name);
-  try {
-    for await (const part of parts) {
-      if (part.kind === 'entry') await unpacker.entry(part);
-      else await unpacker.data(part);
-    }
-  } catch (error) {
-    await unpacker.abandon();
-    throw error;
-  }
-  await unpacker.end();
-  return unpacker.copied;
+  return makeTree(new Unpacker(fs, parent, name), parts);
 }
 
-class Unpacker {
+class Unpacker implements TreeMaker {
   readonly copied = { files: 0, directories: 0, links: 0, bytes: 0, leftOut: [] as string[] };
   readonly #fs: Vfs;
   readonly #parent: number;
@@ -99,13 +89,11 @@ class Unpacker {
     this.copied.bytes += bytes.length;
   }
 
-  /** What is open is closed, and every directory gets its attributes. */
   async end(): Promise<void> {
     await this.#endFile();
     while (this.#directories.length > 0) await this.#leave();
   }
 
-  /** After a failure: a file that is not whole does not stay. */
   async abandon(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;

@@ -19,7 +19,7 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import type { CopyInfo, TreeData, TreeEntry, TreePart } from '@palimpsest/mounted-files';
-import { FileError } from '@palimpsest/mounted-files/wire';
+import { FileError, makeTree, type TreeMaker } from '@palimpsest/mounted-files/wire';
 import { here } from './host-error.js';
 
 /** Where a copy goes: into `to` if that is a directory, else it is its name. Absolute. */
@@ -39,22 +39,11 @@ export async function hostTarget(
 }
 
 /** Makes the tree at `target`. */
-export async function intoHost(target: string, parts: AsyncIterable<TreePart>): Promise<CopyInfo> {
-  const maker = new HostMaker(Buffer.from(target));
-  try {
-    for await (const part of parts) {
-      if (part.kind === 'entry') await maker.entry(part);
-      else await maker.data(part);
-    }
-  } catch (error) {
-    await maker.abandon();
-    throw error;
-  }
-  await maker.end();
-  return maker.copied;
+export function intoHost(target: string, parts: AsyncIterable<TreePart>): Promise<CopyInfo> {
+  return makeTree(new HostMaker(Buffer.from(target)), parts);
 }
 
-class HostMaker {
+class HostMaker implements TreeMaker {
   readonly copied = { files: 0, directories: 0, links: 0, bytes: 0, leftOut: [] as string[] };
   readonly #target: Buffer;
   readonly #isRoot = process.getuid?.() === 0;
@@ -112,7 +101,6 @@ class HostMaker {
     while (this.#directories.length > 0) await this.#leave();
   }
 
-  /** After a failure: a file that is not whole does not stay. */
   async abandon(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
