@@ -250,10 +250,14 @@ describe('calls at once (P1, P4)', () => {
 });
 
 describe('F1 a file that became shorter', () => {
-  test.each([4096, 1 << 19])('is an error for a read of %d bytes, never zeros', async (length) => {
+  test.each<[length: number, where: string, trust: Trust]>([
+    [4096, 'at once', 'given'],
+    [4096, 'in the pool', 'earned'],
+    [1 << 19, 'in the pool', 'given'],
+  ])('is an error for a read of %d bytes %s, never zeros', async (length, _where, trust) => {
     const file = newPath();
     fs.writeFileSync(file, new Uint8Array(1 << 20).fill(1));
-    await using device = await openFileDevice(file);
+    await using device = await openWith({ trust }, file, {});
     fs.truncateSync(file, 4096);
     const target = new Uint8Array(length).fill(77);
     const read = (async () => device.readInto(target, 1 << 19))();

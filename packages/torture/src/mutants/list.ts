@@ -279,6 +279,14 @@ export const MUTANTS: readonly Mutant[] = [
     check: { kind: 'test', folder: 'packages/block-device-file', filter: 'file-device' },
   },
   {
+    name: 'zeros-past-a-shrunken-file-in-the-pool',
+    bug: 'the same in a read that the thread pool does (F1)',
+    file: 'packages/block-device-file/src/file-driver.ts',
+    find: 'else if (count < target.length) reject(this.#shrunk(position + count));',
+    replace: 'else if (count < target.length) resolve(void target.fill(0, count));',
+    check: { kind: 'test', folder: 'packages/block-device-file', filter: 'file-device' },
+  },
+  {
     name: 'fua-ignored',
     bug: 'an NBD write under FUA is answered before it is durable',
     file: 'packages/nbd/src/client-work.ts',
