@@ -114,6 +114,15 @@ export function parseGeometry(bytes: Uint8Array, device: BlockDevice): Geometry 
   };
 }
 
+/** Blocks that can be told apart by the numbers of 32 bits that journal-format.ts writes. */
+const JOURNALED_MAX = 2 ** 32;
+
+/** Why an image of this size is opened for reading only; undefined if it need not be. */
+export function sizeObstacle({ blocks }: Geometry): string | undefined {
+  if (blocks <= JOURNALED_MAX) return undefined;
+  return `the image has ${blocks} blocks, and changes are journaled up to ${JOURNALED_MAX}`;
+}
+
 /** The block that holds the superblock, and the place in it. */
 export function superblockPlace(blockSize: number): { block: number; at: number } {
   return blockSize === 1024 ? { block: 1, at: 0 } : { block: 0, at: SUPERBLOCK_OFFSET };

@@ -18,7 +18,7 @@ import { INCOMPAT_RECOVER, writeObstacle } from './features.js';
 import { FileData } from './file-data.js';
 import { FileReader } from './file-read.js';
 import { FileSystem } from './file-system.js';
-import { type Geometry, parseGeometry } from './geometry.js';
+import { type Geometry, parseGeometry, sizeObstacle } from './geometry.js';
 import { Image } from './image.js';
 import { Inodes } from './inodes.js';
 import { Journal } from './journal.js';
@@ -57,8 +57,8 @@ export interface OpenOptions {
 const REPLAY_MAX = 256 << 20;
 
 /**
- * Opens the ext2, ext3 or ext4 image on `device`. Without a journal, or with features that we only
- * read, it opens read-only, and `report.readOnlyReason` says why.
+ * Opens the ext2, ext3 or ext4 image on `device`. Without a journal, with features that we only
+ * read, or with more than 2^32 blocks, it opens read-only, and `report.readOnlyReason` says why.
  * @throws {StorageError} ERR_FORMAT when there is none, or it uses features not known here; ERR_CORRUPT
  * @throws {FsError} EIO for damage of what is read while opening
  */
@@ -75,7 +75,10 @@ export async function openFileSystem(
   } = options;
   const timer = 'timer' in options ? options.timer : systemTimer;
   let geometry = await readGeometry(device);
-  const obstacle = options.readOnly === true ? 'asked for' : writeObstacle(geometry.features);
+  const obstacle =
+    options.readOnly === true
+      ? 'asked for'
+      : (writeObstacle(geometry.features) ?? sizeObstacle(geometry));
   const readOnlyReason = device.readOnly ? 'the device is read-only' : obstacle;
   if (!replay && readOnlyReason === undefined) {
     throw new StorageError('ERR_INVALID', 'without its journal an image is only read');

@@ -5,7 +5,7 @@
 import type { BlockDevice } from '@palimpsest/block-device';
 import { viewOf } from '@palimpsest/bytes';
 import { EXT_MAGIC, SUPERBLOCK, SUPERBLOCK_OFFSET } from './disk/superblock.js';
-import { COMPAT_JOURNAL, INCOMPAT_EXTENTS, INCOMPAT_RECOVER } from './features.js';
+import { COMPAT_JOURNAL, INCOMPAT_64BIT, INCOMPAT_EXTENTS, INCOMPAT_RECOVER } from './features.js';
 
 /** What a superblock says of its image. */
 export interface ProbedImage {
@@ -36,7 +36,9 @@ export async function probe(device: BlockDevice): Promise<ProbedImage | undefine
   if (viewOf(bytes).getUint16(at, true) !== EXT_MAGIC) return undefined;
   const sb = SUPERBLOCK.decode(bytes, SUPERBLOCK_OFFSET);
   const blockSize = 1024 * 2 ** Math.min(sb.logBlockSize, 6);
-  const isWhole = sb.blocksCountLow * blockSize <= device.size;
+  const is64 = (sb.incompatible & INCOMPAT_64BIT) !== 0;
+  const blocks = sb.blocksCountLow + (is64 ? sb.blocksCountHigh * 2 ** 32 : 0);
+  const isWhole = blocks * blockSize <= device.size;
   const needsNothing =
     (sb.incompatible & INCOMPAT_RECOVER) === 0 &&
     (sb.readOnlyCompatible & RO_ORPHAN_PRESENT) === 0 &&
