@@ -15,6 +15,7 @@ import {
   readlink,
   stat,
   symlink,
+  truncate,
   utimes,
   writeFile,
 } from 'node:fs/promises';
@@ -28,8 +29,13 @@ const tool = (name: string): string | undefined =>
   ['/sbin', '/usr/sbin', '/bin', '/usr/bin'].map((at) => path.join(at, name)).find(existsSync);
 const mke2fs = tool('mke2fs');
 const e2fsck = tool('e2fsck');
+const sfdisk = tool('sfdisk');
 if ((mke2fs === undefined || e2fsck === undefined) && process.env.CI) {
   throw new Error('e2fsprogs is missing, and CI must have it');
+}
+if (sfdisk === undefined) {
+  if (process.env.CI) throw new Error('sfdisk (package fdisk) is missing, and CI must have it');
+  console.warn('SKIPPED: partitions made by sfdisk (package fdisk): it is missing');
 }
 
 afterEach(async () => {
@@ -229,6 +235,49 @@ describe.each(['direct', 'daemon'] as const)('%s', (mode) => {
       expect(refused.err).toContain('--partition 1');
       const inside = await ok('fs', 'ls', 'disk:/etc', '--partition', '1');
       expect(inside.out).toBe('hostname\nlarge\n');
+    },
+  );
+
+  test.skipIf(mke2fs === undefined || sfdisk === undefined)(
+    'a partition of a GPT disk is found in a snapshot, and by the copy of a damaged table',
+    async () => {
+      const { folder, ok, pal, stop } = await session();
+      const tree = path.join(folder, 'guest');
+      await mkdir(path.join(tree, 'etc'), { recursive: true });
+      await writeFile(path.join(tree, 'etc/hostname'), 'guest\n');
+      const inner = path.join(folder, 'inner.img');
+      execFileSync(mke2fs as string, ['-q', '-t', 'ext4', '-d', tree, inner, '16M']);
+      const disk = path.join(folder, 'disk.img');
+      await writeFile(disk, '');
+      await truncate(disk, 24 << 20);
+      const input = 'label: gpt\nstart=2048, size=1M, type=swap\nstart=4096, size=16M\n';
+      execFileSync(sfdisk as string, ['-q', disk], { input });
+      const file = await open(disk, 'r+');
+      await file.write(await readFile(inner), 0, undefined, 4096 * 512);
+      await file.close();
+      await ok('volume', 'adopt', 'disk.img');
+      await ok('snapshot', 'create', 'disk@snap');
+      const refused = await pal('fs', 'ls', 'disk@snap:/');
+      expect(refused.err).toMatch(/partitions \(1, 2\)/);
+      expect((await ok('fs', 'ls', 'disk@snap:/etc', '--partition', '2')).out).toBe('hostname\n');
+      expect((await pal('fs', 'ls', 'disk@snap:/', '--partition', '1')).err).toMatch(
+        /there is no ext2/,
+      );
+      // Production loses its table, and then the copy; the snapshot has both.
+      const damage = async (at: number): Promise<void> => {
+        await stop();
+        const bytes = await open(disk, 'r+');
+        await bytes.write(Buffer.alloc(512), 0, 512, at);
+        await bytes.close();
+      };
+      await damage(512);
+      expect((await ok('fs', 'ls', 'disk:/etc', '--partition', '2')).out).toBe('hostname\n');
+      await damage((24 << 20) - 512);
+      const lost = await pal('fs', 'ls', 'disk:/etc', '--partition', '2');
+      expect(lost).toMatchObject({
+        code: 7,
+        err: expect.stringContaining('(GPT) of disk is damaged'),
+      });
     },
   );
 

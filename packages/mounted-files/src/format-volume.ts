@@ -1,5 +1,5 @@
 /** Making a file system on a volume or branch, with a word about what is there. */
-import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
 import { format, probe } from '@palimpsest/toyfs';
 import type { FileVerbs, FormatInfo } from './file-types.js';
 import { partOf } from './open-image.js';
@@ -23,7 +23,7 @@ export async function formatVolume(
     );
   }
   const device = await partOf(disk, reference, partition);
-  const before = await contentOf(device);
+  const before = await contentOf(device, reference);
   const info = { reference, before, sizeBytes: device.size, dryRun };
   if (dryRun) return info;
   if (before !== 'nothing' && !overwrite) {
@@ -38,15 +38,26 @@ export async function formatVolume(
 }
 
 /** What is on a device, for people. */
-async function contentOf(device: BlockDevice): Promise<string> {
+async function contentOf(device: BlockDevice, reference: string): Promise<string> {
   const image = await probe(device);
   if (image !== undefined) {
     return `an ${image.kind} file system${image.label === '' ? '' : ` "${image.label}"`}`;
   }
-  const parts = await partitionsOf(device);
-  if (parts.length > 0) return `a partition table with ${parts.length} partitions`;
+  const table = await tableOn(device, reference);
+  if (table !== undefined) return table;
   const length = Math.min(LOOK, device.size);
   const head = new Uint8Array(length - (length % device.blockSize));
   if (head.length > 0) await device.readInto(head, 0);
   return head.some((byte) => byte !== 0) ? 'something that is not known here' : 'nothing';
+}
+
+/** A table of partitions, whole or not, is something that is there. */
+async function tableOn(device: BlockDevice, reference: string): Promise<string | undefined> {
+  try {
+    const { length } = await partitionsOf(device, reference);
+    return length === 0 ? undefined : `a partition table with ${length} partitions`;
+  } catch (error) {
+    if (isStorageError(error, 'ERR_CORRUPT')) return 'a damaged partition table';
+    throw error;
+  }
 }

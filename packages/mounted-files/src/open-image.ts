@@ -21,7 +21,7 @@ export interface ImageChoice {
 /**
  * Opens what is on a device. `reference` is for messages.
  * @throws {StorageError} ERR_FORMAT when there is no file system that can be opened; ERR_NOT_FOUND for a
- * partition that is not there; ERR_CORRUPT
+ * partition that is not there; ERR_CORRUPT, also for a partition table that is damaged
  */
 export async function openImage(
   device: BlockDevice,
@@ -41,7 +41,7 @@ export async function openImage(
   }
 }
 
-/** The disk, or a partition of it. @throws {StorageError} ERR_NOT_FOUND, ERR_INVALID */
+/** The disk, or a partition of it. @throws {StorageError} ERR_NOT_FOUND, ERR_INVALID, ERR_CORRUPT */
 export async function partOf(
   device: BlockDevice,
   reference: string,
@@ -55,7 +55,7 @@ async function nothingThere(
   reference: string,
   partition: number | undefined,
 ): Promise<StorageError> {
-  const parts = partition === undefined ? await partitionsOf(device) : [];
+  const parts = partition === undefined ? await partitionsOf(device, reference) : [];
   if (parts.length > 0) {
     const numbers = parts.map(({ number }) => number);
     return new StorageError(

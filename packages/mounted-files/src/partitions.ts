@@ -2,63 +2,95 @@
  * Partitions: where on a disk its file systems are, from an MBR or a GPT. Sizes and positions are bytes.
  */
 import { type BlockDevice, StorageError, slice } from '@palimpsest/block-device';
-
-/** A part of a disk. */
-export interface Partition {
-  /** As `/dev/sdaN` counts them. */
-  readonly number: number;
-  readonly position: number;
-  readonly length: number;
-}
+import { gptPartitions } from './gpt.js';
+import { inSectors } from './in-sectors.js';
+import type { Partition } from './partition.js';
 
 const SECTOR = 512;
-const MBR_TABLE = 446;
-const MBR_ENTRIES = 4;
-/** MBR types that hold other partitions, which are not looked for, and that stand for a whole GPT disk. */
-const MBR_EXTENDED = [0x05, 0x0f, 0x85];
-const MBR_GPT = 0xee;
-/** Entries of a GPT that are looked at: as many as every tool makes. */
-const GPT_ENTRIES_MAX = 128;
+const TABLE = 446;
+const ENTRIES = 4;
+/** Types that hold other partitions, and that stand for a whole GPT disk. */
+const EXTENDED = [0x05, 0x0f, 0x85];
+const GPT = 0xee;
+/** The number of the first partition within another. */
+const LOGICAL_FIRST = 5;
+/** Tables of such partitions that are looked at: a chain of them may go in a circle. */
+const LOGICAL_MAX = 250;
 
-/** The partitions of a disk; empty when it has no table of them. */
-export async function partitionsOf(device: BlockDevice): Promise<readonly Partition[]> {
-  // The table of a GPT follows in its third sector and takes 32 more.
-  const length = Math.min(device.size, Math.max(34 * SECTOR, device.blockSize));
-  const head = new Uint8Array(Math.floor(length / device.blockSize) * device.blockSize);
-  if (head.length < 2 * SECTOR) return [];
-  await device.readInto(head, 0);
-  const view = new DataView(head.buffer);
-  if (view.getUint16(510, true) !== 0xaa55) return [];
-  const found: Partition[] = [];
-  for (let i = 0; i < MBR_ENTRIES; i++) {
-    const at = MBR_TABLE + 16 * i;
-    const [status, type] = [view.getUint8(at), view.getUint8(at + 4)];
-    // A boot sector that is no MBR has code here.
-    if ((status & 0x7f) !== 0) return [];
-    if (type === MBR_GPT) return gptPartitions(head, device);
-    if (type === 0 || MBR_EXTENDED.includes(type)) continue;
-    const position = view.getUint32(at + 8, true) * SECTOR;
-    found.push({ number: i + 1, position, length: view.getUint32(at + 12, true) * SECTOR });
-  }
+/** An entry of an MBR, in sectors. */
+interface Entry {
+  readonly type: number;
+  readonly start: number;
+  readonly count: number;
+}
+
+/**
+ * The partitions of a disk; empty when it has no table of them. `reference` is for messages.
+ * @throws {StorageError} ERR_CORRUPT for a GPT of which neither the table nor its copy is whole
+ */
+export async function partitionsOf(
+  device: BlockDevice,
+  reference: string,
+): Promise<readonly Partition[]> {
+  if (device.size < 2 * SECTOR) return [];
+  const disk = inSectors(device);
+  const table = await entriesAt(disk, 0);
+  if (table === undefined) return [];
+  const isGpt = table.some(({ type }) => type === GPT);
+  const found = isGpt ? await gptPartitions(disk, reference) : await mbrPartitions(disk, table);
   return found.filter((each) => isInside(each, device));
 }
 
-function gptPartitions(head: Uint8Array, device: BlockDevice): readonly Partition[] {
-  const view = new DataView(head.buffer);
-  if (Buffer.from(head.subarray(SECTOR, SECTOR + 8)).toString('latin1') !== 'EFI PART') return [];
-  const table = Number(view.getBigUint64(SECTOR + 72, true)) * SECTOR;
-  const count = Math.min(view.getUint32(SECTOR + 80, true), GPT_ENTRIES_MAX);
-  const size = view.getUint32(SECTOR + 84, true);
+/** The four entries of the sector at `start`; undefined: it is none of an MBR. */
+async function entriesAt(disk: BlockDevice, start: number): Promise<readonly Entry[] | undefined> {
+  const bytes = Buffer.alloc(SECTOR);
+  await disk.readInto(bytes, start * SECTOR);
+  if (bytes.readUInt16LE(SECTOR - 2) !== 0xaa55) return undefined;
+  const places = Array.from({ length: ENTRIES }, (_, i) => TABLE + 16 * i);
+  // A boot sector that is no MBR has code here.
+  if (places.some((at) => ((bytes[at] as number) & 0x7f) !== 0)) return undefined;
+  return places.map((at) => ({
+    type: bytes.readUInt8(at + 4),
+    start: bytes.readUInt32LE(at + 8),
+    count: bytes.readUInt32LE(at + 12),
+  }));
+}
+
+async function mbrPartitions(disk: BlockDevice, table: readonly Entry[]): Promise<Partition[]> {
   const found: Partition[] = [];
-  for (let i = 0; i < count; i++) {
-    const at = table + i * size;
-    if (at + 128 > head.length) break;
-    if (head.subarray(at, at + 16).every((byte) => byte === 0)) continue;
-    const first = Number(view.getBigUint64(at + 32, true));
-    const last = Number(view.getBigUint64(at + 40, true));
-    found.push({ number: i + 1, position: first * SECTOR, length: (last - first + 1) * SECTOR });
+  let extended: Entry | undefined;
+  for (const [i, entry] of table.entries()) {
+    if (EXTENDED.includes(entry.type)) extended ??= entry;
+    else if (entry.type !== 0) found.push(partition(i + 1, entry.start, entry.count));
   }
-  return found.filter((each) => isInside(each, device));
+  if (extended !== undefined) found.push(...(await logicalPartitions(disk, extended.start)));
+  return found;
+}
+
+/**
+ * The partitions within an extended one: a chain of tables, each with a partition, counted from that
+ * table on, and the place of the next table, counted from the extended one on. It ends where it leaves the
+ * disk or finds no table.
+ */
+async function logicalPartitions(disk: BlockDevice, extended: number): Promise<Partition[]> {
+  const found: Partition[] = [];
+  let at = extended;
+  for (let tables = 0; tables < LOGICAL_MAX && (at + 1) * SECTOR <= disk.size; tables++) {
+    const table = await entriesAt(disk, at);
+    if (table === undefined) break;
+    const own = table.find(({ type }) => type !== 0 && !EXTENDED.includes(type));
+    if (own !== undefined) {
+      found.push(partition(LOGICAL_FIRST + found.length, at + own.start, own.count));
+    }
+    const next = table.find(({ type }) => EXTENDED.includes(type));
+    if (next === undefined) break;
+    at = extended + next.start;
+  }
+  return found;
+}
+
+function partition(number: number, start: number, count: number): Partition {
+  return { number, position: start * SECTOR, length: count * SECTOR };
 }
 
 function isInside({ position, length }: Partition, { size }: BlockDevice): boolean {
@@ -67,15 +99,15 @@ function isInside({ position, length }: Partition, { size }: BlockDevice): boole
 
 /**
  * A partition as a device of its own.
- * @throws {StorageError} ERR_NOT_FOUND when there is none of that number; ERR_INVALID when it does not
- * begin and end with blocks of the store.
+ * @throws {StorageError} ERR_NOT_FOUND when there is none of that number; ERR_CORRUPT as
+ * `partitionsOf`; ERR_INVALID when it does not begin with a block of the store.
  */
 export async function openPartition(
   device: BlockDevice,
   number: number,
   reference: string,
 ): Promise<BlockDevice> {
-  const all = await partitionsOf(device);
+  const all = await partitionsOf(device, reference);
   const found = all.find((each) => each.number === number);
   if (found !== undefined) {
     const length = found.length - (found.length % device.blockSize);
