@@ -79,8 +79,9 @@ export class Core {
 
   #change<T>(body: () => T, isStep: boolean, mayCommit: boolean, held: Held): Answer<T> {
     const wait = this.#obstacle(isStep);
-    const again = (commits: boolean): Answer<T> => this.#change(body, isStep, commits, held);
-    if (wait !== undefined) return wait.then(() => again(mayCommit));
+    if (wait !== undefined) {
+      return wait.then(() => this.#change(body, isStep, mayCommit, held));
+    }
     this.cache.trim();
     const attempt = (): T => {
       this.#begin();
@@ -100,7 +101,7 @@ export class Core {
     } catch (error) {
       const isFull = mayCommit && isFsError(error, 'ENOSPC');
       if (!isFull || this.#transaction.freed.length === 0) throw error;
-      return this.commit().then(() => again(false)); // O5
+      return this.commit().then(() => this.#change(body, isStep, false, held)); // O5
     }
   }
 

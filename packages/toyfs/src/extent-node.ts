@@ -159,6 +159,7 @@ export class ExtentNode {
   }
 
   #shift(from: number, to: number): void {
+    if (from === this.entries) return;
     this.block.bytes.copyWithin(this.#entry(to), this.#entry(from), this.#entry(this.entries));
   }
 

@@ -41,6 +41,15 @@ export class ExtentTree {
 
   /** The first extent that ends after `logical`; undefined: there is none. */
   next(logical: number): Extent | undefined {
+    const root = this.#walk.root();
+    if (root.depth === 0) {
+      const index = root.find(logical);
+      if (index >= 0) {
+        const extent = root.extent(index);
+        if (extent.logical + extent.count > logical) return extent;
+      }
+      return index + 1 < root.entries ? root.extent(index + 1) : undefined;
+    }
     const path = this.#walk.descend(logical);
     const leaf = path.at(-1) as Step;
     if (leaf.index >= 0) {

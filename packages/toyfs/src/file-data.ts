@@ -40,7 +40,7 @@ export class FileData {
     }
     for (let done = 0; ; ) {
       const end = Math.min(source.length, done + WRITE_STEP - ((offset + done) % this.#size));
-      const part = source.subarray(done, end);
+      const part = done === 0 && end === source.length ? source : source.subarray(done, end);
       const at = offset + done;
       const step = core.change(() => this.#writeStep(find(), part, at));
       done = end;
@@ -143,7 +143,11 @@ export class FileData {
     blocks.forEach((block, i) => {
       const start = Math.max(0, (first + i) * size - offset);
       const stop = Math.min(source.length, (first + i + 1) * size - offset);
-      block.bytes.set(source.subarray(start, stop), offset + start - (first + i) * size);
+      const isAll = start === 0 && stop === source.length;
+      block.bytes.set(
+        isAll ? source : source.subarray(start, stop),
+        offset + start - (first + i) * size,
+      );
       core.soil(block);
       // What is only written makes room first: reading it again makes it worth keeping.
       block.used = false;

@@ -90,17 +90,18 @@ export class FileReader {
       const run = this.#image.run(inode, logical, Math.ceil((skip + length - done) / size));
       const end = Math.min(length, done + run.count * size - skip);
       if (run.kind !== 'data') target.fill(0, done, end);
-      else this.#copyRun(run, target.subarray(0, end), done, skip, direct, missing);
+      else this.#copyRun(run, target, end, done, skip, direct, missing);
       done = end;
     }
-    this.#image.core.cache.need(missing);
+    if (missing.length > 0) this.#image.core.cache.need(missing);
     return length;
   }
 
-  /** Copies the blocks of a run to `at` of the target, up to its end. */
+  /** Copies the blocks of a run to `at` of the target, up to `end`. */
   #copyRun(
     run: FileRun,
     target: Uint8Array,
+    end: number,
     at: number,
     skip: number,
     direct: DirectRead[] | undefined,
@@ -110,9 +111,9 @@ export class FileReader {
     const size = this.#size;
     let from = skip;
     let pending: { start: number; count: number; at: number } | undefined;
-    for (let i = 0, done = at; i < run.count && done < target.length; i++) {
+    for (let i = 0, done = at; i < run.count && done < end; i++) {
       const number = run.start + i;
-      const length = Math.min(size - from, target.length - done);
+      const length = Math.min(size - from, end - done);
       const block = cache.peek(number);
       if (block !== undefined) {
         block.used = true;

@@ -2,14 +2,11 @@
  * InodeAttributes: what an inode record said at one instant. Most who ask want a type and a mode, so times
  * become bigints when somebody looks at them.
  */
+import { INODE } from './disk/inode-record.js';
 import type { Inode } from './inode.js';
 import type { Attributes, FileType } from './vfs.js';
 
-/** Seconds since 1970, and nanoseconds beyond them. */
-export interface FileTime {
-  readonly seconds: number;
-  readonly nanoseconds: number;
-}
+const AT = INODE.at;
 
 /** See the head of the file. */
 export class InodeAttributes implements Attributes {
@@ -23,10 +20,15 @@ export class InodeAttributes implements Attributes {
   readonly rdev: number;
   readonly size: number;
   readonly allocated: number;
-  readonly #atime: FileTime;
-  readonly #mtime: FileTime;
-  readonly #ctime: FileTime;
-  readonly #birthtime: FileTime;
+  // Fields, and not an object for each time: a walk makes one of these for every name of a path.
+  readonly #atime: number;
+  readonly #atimeRest: number;
+  readonly #mtime: number;
+  readonly #mtimeRest: number;
+  readonly #ctime: number;
+  readonly #ctimeRest: number;
+  readonly #birthtime: number;
+  readonly #birthtimeRest: number;
 
   constructor(inode: Inode, type: FileType, rdev: number) {
     this.ino = inode.ino;
@@ -39,29 +41,55 @@ export class InodeAttributes implements Attributes {
     this.rdev = rdev;
     this.size = inode.bytes;
     this.allocated = inode.units * 512;
-    this.#atime = inode.time('atime');
-    this.#mtime = inode.time('mtime');
-    this.#ctime = inode.time('ctime');
-    this.#birthtime = inode.time('birthtime');
+    this.#atime = inode.seconds(AT.atime, AT.atimeExtra);
+    this.#atimeRest = inode.nanoseconds(AT.atimeExtra);
+    this.#mtime = inode.seconds(AT.mtime, AT.mtimeExtra);
+    this.#mtimeRest = inode.nanoseconds(AT.mtimeExtra);
+    this.#ctime = inode.seconds(AT.ctime, AT.ctimeExtra);
+    this.#ctimeRest = inode.nanoseconds(AT.ctimeExtra);
+    const isBirthKept = inode.hasExtra(AT.birthtimeExtra);
+    this.#birthtime = isBirthKept ? inode.seconds(AT.birthtime, AT.birthtimeExtra) : 0;
+    this.#birthtimeRest = isBirthKept ? inode.nanoseconds(AT.birthtimeExtra) : 0;
   }
 
   get atime(): bigint {
-    return nanosecondsOf(this.#atime);
+    return nanosecondsOf(this.#atime, this.#atimeRest);
   }
 
   get mtime(): bigint {
-    return nanosecondsOf(this.#mtime);
+    return nanosecondsOf(this.#mtime, this.#mtimeRest);
   }
 
   get ctime(): bigint {
-    return nanosecondsOf(this.#ctime);
+    return nanosecondsOf(this.#ctime, this.#ctimeRest);
   }
 
   get birthtime(): bigint {
-    return nanosecondsOf(this.#birthtime);
+    return nanosecondsOf(this.#birthtime, this.#birthtimeRest);
+  }
+
+  /** The times in milliseconds, with fractions. */
+  get atimeMs(): number {
+    return millisecondsOf(this.#atime, this.#atimeRest);
+  }
+
+  get mtimeMs(): number {
+    return millisecondsOf(this.#mtime, this.#mtimeRest);
+  }
+
+  get ctimeMs(): number {
+    return millisecondsOf(this.#ctime, this.#ctimeRest);
+  }
+
+  get birthtimeMs(): number {
+    return millisecondsOf(this.#birthtime, this.#birthtimeRest);
   }
 }
 
-function nanosecondsOf({ seconds, nanoseconds }: FileTime): bigint {
+function millisecondsOf(seconds: number, nanoseconds: number): number {
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
+function nanosecondsOf(seconds: number, nanoseconds: number): bigint {
   return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
 }

@@ -19,15 +19,15 @@ import {
   TYPE_SOCKET,
   TYPE_SYMLINK,
 } from './disk/inode-record.js';
-import { type FileTime, InodeAttributes } from './inode-attributes.js';
+import { InodeAttributes } from './inode-attributes.js';
 import type { AttributeChanges, Attributes, FileType } from './vfs.js';
 
 const AT = INODE.at;
 /** Bytes of an inode in revision 0, and before the extra fields. */
 export const OLD_INODE_SIZE = 128;
 
-/** The times that a record has. */
-export type TimeName = 'atime' | 'mtime' | 'ctime' | 'birthtime';
+/** Bits of `mode` below the type's. */
+const TYPE_SHIFT = 12;
 
 /** Types as the upper bits of `mode` say them. */
 const TYPE_NAMES: ReadonlyMap<number, FileType> = new Map<number, FileType>([
@@ -46,9 +46,14 @@ export function modeOfType(type: FileType): number {
   return 0;
 }
 
+/** The same by the number in those bits: this is asked more often than anything else. */
+const TYPES_BY_NUMBER: readonly (FileType | undefined)[] = Array.from({ length: 16 }, (_, i) =>
+  TYPE_NAMES.get(i << TYPE_SHIFT),
+);
+
 /** The type in the upper bits of `mode`; undefined for bits that make no sense. */
 export function typeOfMode(mode: number): FileType | undefined {
-  return TYPE_NAMES.get(mode & TYPE_MASK);
+  return TYPES_BY_NUMBER[(mode & TYPE_MASK) >>> TYPE_SHIFT];
 }
 
 /** See the head of the file. */
@@ -220,7 +225,7 @@ export class Inode {
     }
     if (which.born === true) {
       this.#setTime(AT.atime, AT.atimeExtra, seconds, nanoseconds);
-      if (this.#hasExtra(AT.birthtimeExtra)) {
+      if (this.hasExtra(AT.birthtimeExtra)) {
         this.#setTime(AT.birthtime, AT.birthtimeExtra, seconds, nanoseconds);
       }
     }
@@ -243,18 +248,21 @@ export class Inode {
     return new InodeAttributes(this, type, hasDevice ? this.rdev : 0);
   }
 
-  /** A time in seconds since 1970, and the nanoseconds beyond; 0 where the record does not keep it. */
-  time(name: TimeName): FileTime {
-    const extraField = AT[`${name}Extra`];
-    const hasExtra = this.#hasExtra(extraField);
-    if (name === 'birthtime' && !hasExtra) return { seconds: 0, nanoseconds: 0 };
-    const seconds = this.#view.getInt32(this.at + AT[name], true);
-    if (!hasExtra) return { seconds, nanoseconds: 0 };
-    const extra = this.#u32(extraField);
-    return { seconds: seconds + (extra & 3) * 2 ** 32, nanoseconds: extra >>> 2 };
+  /** The seconds since 1970 of the time at `field`. */
+  seconds(field: number, extraField: number): number {
+    const seconds = this.#view.getInt32(this.at + field, true);
+    if (!this.hasExtra(extraField)) return seconds;
+    const epoch = this.#u32(extraField) & 3;
+    return epoch === 0 ? seconds : seconds + epoch * 2 ** 32;
   }
 
-  #hasExtra(field: number): boolean {
+  /** The nanoseconds beyond them; 0 where the record does not keep them. */
+  nanoseconds(extraField: number): number {
+    return this.hasExtra(extraField) ? this.#u32(extraField) >>> 2 : 0;
+  }
+
+  /** Whether the record is long enough for a field beyond its first 128 bytes. */
+  hasExtra(field: number): boolean {
     return field + 4 <= OLD_INODE_SIZE + this.extraSize;
   }
 
@@ -271,7 +279,7 @@ export class Inode {
   #setTime(field: number, extraField: number, seconds: number, nanoseconds: number): void {
     const low = seconds | 0;
     this.#view.setInt32(this.at + field, low, true);
-    if (!this.#hasExtra(extraField)) return;
+    if (!this.hasExtra(extraField)) return;
     const epoch = Math.round((seconds - low) / 2 ** 32) & 3;
     this.#setU32(extraField, nanoseconds * 4 + epoch);
   }

@@ -13,23 +13,44 @@ export function retry<T>(
   cache: BlockCache,
   attempt: () => T,
   had: Held,
+  later?: (held: Held) => Answer<T>,
+): Answer<T> {
+  // Nearly always all is there: nothing is made for what comes after a miss.
+  if (had !== undefined) return afterMiss(cache, attempt, had, undefined, later);
+  try {
+    return attempt();
+  } catch (error) {
+    if (!(error instanceof Miss)) throw error;
+    return afterMiss(cache, attempt, undefined, error, later);
+  }
+}
+
+function afterMiss<T>(
+  cache: BlockCache,
+  attempt: () => T,
+  had: Held,
+  missed: Miss | undefined,
   later: (held: Held) => Answer<T> = (held) => retry(cache, attempt, held),
 ): Answer<T> {
   let held = had;
+  let miss = missed;
   const giveUp = (error: unknown): never => {
     cache.release(held);
     throw error;
   };
   for (;;) {
+    if (miss !== undefined) {
+      held ??= [];
+      const wait = loaded(cache, miss.blocks, held, giveUp);
+      if (wait !== undefined) return wait.then(() => later(held), giveUp);
+    }
     try {
       const result = attempt();
       cache.release(held);
       return result;
     } catch (error) {
       if (!(error instanceof Miss)) return giveUp(error);
-      held ??= [];
-      const wait = loaded(cache, error.blocks, held, giveUp);
-      if (wait !== undefined) return wait.then(() => later(held), giveUp);
+      miss = error;
     }
   }
 }

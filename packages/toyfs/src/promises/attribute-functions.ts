@@ -5,8 +5,8 @@
 import type { FsStatistics } from '../vfs.js';
 import { apiCall } from './api-call.js';
 import type { Caller } from './caller.js';
-import { codedError } from './node-errors.js';
-import { checkedPath, type PathLike, pathBytes } from './path-like.js';
+import { asSystemError, codedError } from './node-errors.js';
+import { checkedPath, type PathLike, pathBytes, pathText } from './path-like.js';
 import { type BigIntOption, type BigIntStats, StatFs, type Stats, statsOf } from './stats.js';
 import { now, type Steps } from './steps.js';
 import type { SystemCalls } from './system-calls.js';
@@ -71,9 +71,13 @@ export function attributeFunctions(caller: Caller, calls: SystemCalls): Attribut
   ): Promise<Stats | BigIntStats | undefined> => {
     const path = checkedPath(given);
     try {
-      const attributes = await apiCall(syscall, calls.stat(pathBytes(path), follow), path);
+      const bytes = pathBytes(path);
+      const attributes =
+        caller.walk.plainExisting(bytes, follow) ??
+        (await apiCall(syscall, calls.stat(bytes, follow), path));
       return statsOf(attributes, caller.dev, options);
-    } catch (error) {
+    } catch (failure) {
+      const error = asSystemError(failure, syscall, pathText(path));
       // Node 20 has this only in the Sync forms, later ones here too.
       const isAbsent = ['ENOENT', 'ENOTDIR'].includes((error as { code: string }).code);
       if (options?.throwIfNoEntry === false && isAbsent) return undefined;

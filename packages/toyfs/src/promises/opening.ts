@@ -13,6 +13,9 @@ import { notDirectory } from './walk.js';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_TRUNC } = constants;
 
+const FILE = { follow: 'all', forFile: true } as const;
+const FILE_NO_LINK = { follow: 'none', forFile: true } as const;
+
 /**
  * Opens what a path leads to, or makes a file there; answers its inode, for whose `release` the caller
  * is answerable from now on.
@@ -34,8 +37,34 @@ export function* openInode(
       if (made === 'taken') continue;
       if (made !== undefined) return made;
     }
+    const opened = (flags & O_TRUNC) === 0 ? yield* openPlain(caller, path, follow, flags) : undefined;
+    if (opened !== undefined) return opened;
     return yield* calls.held(path, follow, (attributes) => openExisting(caller, attributes, flags));
   }
+}
+
+/** Opens what is there and open at once; undefined: it has to be held while looking at it. */
+function* openPlain(
+  caller: Caller,
+  path: Uint8Array,
+  follow: boolean,
+  flags: number,
+): Steps<number | undefined> {
+  const { vfs, walk } = caller;
+  const found = walk.plainExisting(path, follow);
+  if (found === undefined) return undefined;
+  assertMayOpen(caller, found, flags);
+  try {
+    const answer = vfs.open(found.ino);
+    if (!(answer instanceof Promise)) return found.ino;
+    yield answer;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  // While it waited, the number may have become another's.
+  yield* now(vfs.release(found.ino));
+  return undefined;
 }
 
 /** Makes a file, unless there is one; answers it open. */
@@ -47,7 +76,8 @@ function* create(
   mode: number,
 ): Steps<number | 'taken' | undefined> {
   const { user, vfs, walk } = caller;
-  const place = yield* walk.place(path, { follow: follow ? 'all' : 'none', forFile: true });
+  const how = follow ? FILE : FILE_NO_LINK;
+  const place = walk.plainPlace(path, how) ?? (yield* walk.place(path, how));
   const { directory, found, name } = place;
   if (found !== undefined) {
     if (isExclusive) throw new FsError('EEXIST', 'the name is taken');
@@ -56,8 +86,10 @@ function* create(
   }
   user.assertMayAdd(vfs, directory);
   try {
-    const ino = yield* now(vfs.create(directory.ino, name, caller.owned(mode & 0o7777)));
-    yield* now(vfs.open(ino));
+    const made = vfs.create(directory.ino, name, caller.owned(mode & 0o7777));
+    const ino = made instanceof Promise ? ((yield made) as number) : made;
+    const opened = vfs.open(ino);
+    if (opened instanceof Promise) yield opened;
     return ino;
   } catch (error) {
     // Somebody else made it while we waited.
@@ -67,6 +99,16 @@ function* create(
 }
 
 function* openExisting(caller: Caller, attributes: Attributes, flags: number): Steps<number> {
+  const { vfs } = caller;
+  const { ino } = attributes;
+  assertMayOpen(caller, attributes, flags);
+  if ((flags & O_TRUNC) !== 0) yield* now(vfs.setattr(ino, { size: 0 }));
+  yield* now(vfs.open(ino));
+  return ino;
+}
+
+/** @throws {FsError} as `openInode` */
+function assertMayOpen(caller: Caller, attributes: Attributes, flags: number): void {
   const { user, vfs } = caller;
   const { ino, type } = attributes;
   const isTruncated = (flags & O_TRUNC) !== 0;
@@ -76,7 +118,4 @@ function* openExisting(caller: Caller, attributes: Attributes, flags: number): S
   if (type === 'directory' && writes) throw new FsError('EISDIR', 'a directory is not written');
   user.assertAccess(vfs, attributes, (mayRead(flags) ? WANT_READ : 0) | (writes ? WANT_WRITE : 0));
   if (type !== 'file' && type !== 'directory') throw new FsError('ENXIO', `a ${type} has no data`);
-  if (isTruncated) yield* now(vfs.setattr(ino, { size: 0 }));
-  yield* now(vfs.open(ino));
-  return ino;
 }

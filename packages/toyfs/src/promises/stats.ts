@@ -1,6 +1,7 @@
 /**
  * Stats, BigIntStats and StatFs: attributes in Node's shapes.
  */
+import { InodeAttributes } from '../inode-attributes.js';
 import type { Attributes, FsStatistics } from '../vfs.js';
 import { constants, TYPE_BITS } from './constants.js';
 
@@ -82,11 +83,13 @@ export class Stats extends StatsOf<number> {
   declare birthtime: Date;
 
   constructor(attributes: Attributes, dev: number) {
-    super(attributes, dev, (value) => value);
-    this.atimeMs = milliseconds(attributes.atime);
-    this.mtimeMs = milliseconds(attributes.mtime);
-    this.ctimeMs = milliseconds(attributes.ctime);
-    this.birthtimeMs = milliseconds(attributes.birthtime);
+    super(attributes, dev, itself);
+    // Those of our own file system need no bigints on the way.
+    const isOurs = attributes instanceof InodeAttributes;
+    this.atimeMs = isOurs ? attributes.atimeMs : milliseconds(attributes.atime);
+    this.mtimeMs = isOurs ? attributes.mtimeMs : milliseconds(attributes.mtime);
+    this.ctimeMs = isOurs ? attributes.ctimeMs : milliseconds(attributes.ctime);
+    this.birthtimeMs = isOurs ? attributes.birthtimeMs : milliseconds(attributes.birthtime);
     this.atime = new Date(Math.round(this.atimeMs));
     this.mtime = new Date(Math.round(this.mtimeMs));
     this.ctime = new Date(Math.round(this.ctimeMs));
@@ -157,6 +160,10 @@ export function statsOf(
   options?: BigIntOption,
 ): Stats | BigIntStats {
   return options?.bigint === true ? new BigIntStats(attributes, dev) : new Stats(attributes, dev);
+}
+
+function itself(value: number): number {
+  return value;
 }
 
 /** Whole seconds first, so that the fraction keeps its digits. */

@@ -18,6 +18,8 @@ const SET_UID = 0o4000;
 const SET_GID = 0o2000;
 const GROUP_EXECUTE = 0o010;
 
+const NO_LINKS = { follow: 'none' } as const;
+
 /** See the head of the file. */
 export class SystemCalls {
   readonly #caller: Caller;
@@ -53,7 +55,7 @@ export class SystemCalls {
 
   *mkdir(path: Uint8Array, mode: number): Steps<void> {
     const { vfs, walk } = this.#caller;
-    const place = yield* walk.place(path, { follow: 'none' });
+    const place = walk.plainPlace(path, NO_LINKS) ?? (yield* walk.place(path, NO_LINKS));
     this.#assertNew(place);
     const owned = this.#caller.owned(mode & 0o1777);
     yield* now(vfs.mkdir(place.directory.ino, place.name, owned));
@@ -82,16 +84,16 @@ export class SystemCalls {
 
   *unlink(path: Uint8Array): Steps<void> {
     const { user, vfs, walk } = this.#caller;
-    const { directory, name, kind, wantsDirectory, found } = yield* walk.place(path, {
-      follow: 'none',
-    });
+    const place = walk.plainPlace(path, NO_LINKS) ?? (yield* walk.place(path, NO_LINKS));
+    const { directory, name, kind, wantsDirectory, found } = place;
     if (kind !== 'name') throw new FsError('EISDIR', 'it is a directory');
     if (found === undefined) throw absent(name);
     const isDirectory = found.type === 'directory';
     if (wantsDirectory && !isDirectory) throw notDirectory(found.ino);
     if (!wantsDirectory) user.assertMayRemove(vfs, directory, found);
     if (isDirectory) throw new FsError('EISDIR', 'a directory is removed by rmdir');
-    yield* now(vfs.unlink(directory.ino, name));
+    const answer = vfs.unlink(directory.ino, name);
+    if (answer instanceof Promise) yield answer;
   }
 
   *rmdir(path: Uint8Array): Steps<void> {
@@ -198,19 +200,22 @@ export class SystemCalls {
   *held<T>(path: Uint8Array, follow: boolean, act: (attributes: Attributes) => Steps<T>): Steps<T> {
     const { vfs, walk } = this.#caller;
     for (;;) {
-      const found = yield* walk.existing(path, follow);
+      const found = walk.plainExisting(path, follow) ?? (yield* walk.existing(path, follow));
       try {
-        yield* now(vfs.open(found.ino));
+        const answer = vfs.open(found.ino);
+        if (answer instanceof Promise) yield answer;
       } catch (error) {
         // It went while we waited: what does the path lead to now?
         if (isFsError(error, 'ENOENT')) continue;
         throw error;
       }
       try {
-        const attributes = yield* now(vfs.getattr(found.ino));
+        const answer = vfs.getattr(found.ino);
+        const attributes = answer instanceof Promise ? ((yield answer) as Attributes) : answer;
         if (attributes.generation === found.generation) return yield* act(attributes);
       } finally {
-        yield* now(vfs.release(found.ino));
+        const answer = vfs.release(found.ino);
+        if (answer instanceof Promise) yield answer;
       }
     }
   }

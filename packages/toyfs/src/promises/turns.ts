@@ -8,6 +8,11 @@ import type { Answer } from '../vfs.js';
 export class Turns {
   readonly #last = new Map<unknown, Promise<unknown>>();
 
+  /** Whether work on `thing` is under way. */
+  isBusy(thing: unknown): boolean {
+    return this.#last.size > 0 && this.#last.has(thing);
+  }
+
   /** Runs `work` after all earlier work on `thing` has settled. */
   run<T>(thing: unknown, work: () => Answer<T>): Answer<T> {
     const before = this.#last.get(thing);

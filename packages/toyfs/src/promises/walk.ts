@@ -50,6 +50,9 @@ interface WalkOptions {
   readonly limit?: number;
 }
 
+const FOLLOW_ALL: WalkOptions = { follow: 'all' };
+const FOLLOW_SLASH: WalkOptions = { follow: 'slash' };
+
 /** See the head of the file. Paths start at the root or at `workingDirectory`. */
 export class Walk {
   readonly #vfs: Vfs;
@@ -60,6 +63,51 @@ export class Walk {
     this.#vfs = vfs;
     this.#user = user;
     this.#workingDirectory = workingDirectory;
+  }
+
+  /**
+   * As `place` for a path that is nothing but names, when all is answered at once; undefined: ask `place`. Most
+   * paths are so, and a generator costs more than such a walk.
+   * @throws {FsError} as `place`
+   */
+  plainPlace(path: Uint8Array, { forFile, limit = PATH_MAX }: WalkOptions): Place | undefined {
+    const end = path.length;
+    if (path[0] !== SLASH || end === 1 || end > limit) return undefined;
+    const root = this.#vfs.getattr(ROOT_INO);
+    if (root instanceof Promise) return late(root);
+    let directory = root;
+    const trail: Uint8Array[] = [];
+    for (let start = 1; ; ) {
+      let stop = start;
+      while (stop < end && path[stop] !== SLASH) stop++;
+      const wantsDirectory = stop === end - 1;
+      // Of slashes side by side, of dots, and of files that end with a slash `place` knows more.
+      const length = stop - start;
+      if (length === 0 || length > NAME_MAX || (wantsDirectory && forFile === true)) {
+        return undefined;
+      }
+      if (path[start] === DOT && (length === 1 || (length === 2 && path[start + 1] === DOT))) {
+        return undefined;
+      }
+      const name = new Uint8Array(path.buffer, path.byteOffset + start, length);
+      this.#assertSearchable(directory);
+      const found = this.#vfs.find(directory.ino, name);
+      if (found instanceof Promise) return late(found);
+      if (found?.type === 'symlink') return undefined;
+      if (stop >= end - 1) {
+        return { directory, name, kind: 'name', wantsDirectory, trail, found };
+      }
+      if (found === undefined) return undefined;
+      trail.push(name);
+      directory = found;
+      start = stop + 1;
+    }
+  }
+
+  /** What is at the end of such a path; undefined: ask `existing`. @throws {FsError} as `existing` */
+  plainExisting(path: Uint8Array, follow: boolean): Attributes | undefined {
+    const place = this.plainPlace(path, follow ? FOLLOW_ALL : FOLLOW_SLASH);
+    return place === undefined ? undefined : foundAt(place);
   }
 
   /** What is at the end of a path. @throws {FsError} ENOENT, ENOTDIR, ELOOP, EACCES, ENAMETOOLONG */
@@ -133,6 +181,12 @@ export class Walk {
     if (path[0] === SLASH) return split(path);
     return [...split(this.#workingDirectory).filter(({ length }) => length > 0), ...split(path)];
   }
+}
+
+/** Whoever walks on asks again, and is told of a failure then. */
+function late(answer: Promise<unknown>): undefined {
+  answer.catch(() => undefined);
+  return undefined;
 }
 
 /** The names of a path; an empty one at the end for a slash there. */

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { assertNotAborted, invalidType } from './node-errors.js';
+import type { Attributes } from '../vfs.js';
 import type { OpenFile } from './open-file.js';
 import { decoded, type Encoding } from './options.js';
 import { now, perform, type Steps } from './steps.js';
@@ -29,7 +30,18 @@ export function* readAll(
   signal: AbortSignal | undefined,
 ): Steps<string | Buffer> {
   assertNotAborted(signal);
-  const { size } = yield* now(file.stat());
+  const attributes = file.stat();
+  const { size } =
+    attributes instanceof Promise ? ((yield attributes) as Attributes) : attributes;
+  if (size > 0 && size <= PART) {
+    // What most files are: one read gives all there is.
+    const small = Buffer.allocUnsafe(size);
+    const answer = file.read(small);
+    let count = answer instanceof Promise ? ((yield answer) as number) : answer;
+    if (count === size) return encoded(small, encoding);
+    if (count > 0) count += yield* fill(small.subarray(count), file, signal);
+    return encoded(small.subarray(0, count), encoding);
+  }
   const parts: Buffer[] = [];
   for (let total = 0; ; ) {
     const expected = Math.min(size - total, WHOLE);
@@ -41,6 +53,10 @@ export function* readAll(
     if (count < part.length || total === size) break;
   }
   const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  return encoded(bytes, encoding);
+}
+
+function encoded(bytes: Buffer, encoding: Encoding | null | undefined): string | Buffer {
   return encoding === undefined || encoding === null || encoding === 'buffer'
     ? bytes
     : decoded(bytes, encoding);
@@ -68,7 +84,11 @@ export function* writeAll(
 ): Steps<void> {
   assertNotAborted(signal);
   if (typeof data === 'string' || ArrayBuffer.isView(data)) {
-    yield* writeParts(file, bytesOf(data, encoding), signal);
+    const bytes = bytesOf(data, encoding);
+    if (bytes.length > PART) return yield* writeParts(file, bytes, signal);
+    if (bytes.length === 0) return;
+    const answer = file.write(bytes);
+    if (answer instanceof Promise) yield answer;
   } else {
     yield writePieces(file, data, encoding, signal);
   }
