@@ -37,7 +37,8 @@ export function* openInode(
       if (made === 'taken') continue;
       if (made !== undefined) return made;
     }
-    const opened = (flags & O_TRUNC) === 0 ? yield* openPlain(caller, path, follow, flags) : undefined;
+    const opened =
+      (flags & O_TRUNC) === 0 ? yield* openPlain(caller, path, follow, flags) : undefined;
     if (opened !== undefined) return opened;
     return yield* calls.held(path, follow, (attributes) => openExisting(caller, attributes, flags));
   }

@@ -3,8 +3,8 @@
  * between them.
  */
 import { Buffer } from 'node:buffer';
-import { assertNotAborted, invalidType } from './node-errors.js';
 import type { Attributes } from '../vfs.js';
+import { assertNotAborted, invalidType } from './node-errors.js';
 import type { OpenFile } from './open-file.js';
 import { decoded, type Encoding } from './options.js';
 import { now, perform, type Steps } from './steps.js';
@@ -31,8 +31,7 @@ export function* readAll(
 ): Steps<string | Buffer> {
   assertNotAborted(signal);
   const attributes = file.stat();
-  const { size } =
-    attributes instanceof Promise ? ((yield attributes) as Attributes) : attributes;
+  const { size } = attributes instanceof Promise ? ((yield attributes) as Attributes) : attributes;
   if (size > 0 && size <= PART) {
     // What most files are: one read gives all there is.
     const small = Buffer.allocUnsafe(size);
