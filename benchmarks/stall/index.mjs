@@ -48,7 +48,7 @@ export async function stall({ quick, only = '', say, dir }) {
     return [];
   }
   const rounds = quick ? 1 : 3;
-  const seconds = quick ? 1 : 1.5;
+  const seconds = quick ? 1.5 : 3;
   const started = [];
   try {
     const bench = await setUp(dir, started);

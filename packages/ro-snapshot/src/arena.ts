@@ -5,7 +5,10 @@
 import { type Completion, together } from '@palimpsest/block-device';
 import type { HeldBlock } from '@palimpsest/save-volume';
 
-/** Reads or writes in flight at once: enough to fill a disk's queue. */
+/**
+ * Reads or writes in flight at once: enough to fill a disk's queue. Where they are done at once, so many
+ * in one turn of the event loop, which is less than a millisecond's worth: a commit has a thousand.
+ */
 const IN_FLIGHT_MAX = 64;
 /** Bytes of one read or write at most. */
 const RUN_BYTES = 1 << 20;
@@ -96,21 +99,26 @@ export class Arena {
   }
 }
 
-/** Moves runs, several at a time; at once as far as `move` does. */
+/**
+ * Moves runs, several at a time. Where `move` is done at once, `turn` lets other work go on between them,
+ * so that nobody waits for a whole commit's blocks; a few runs are moved at once.
+ */
 export function transferAll(
   runs: readonly Run[],
+  turn: () => Promise<void>,
   move: (run: Run) => Completion,
   begin = 0,
 ): Completion {
   for (let from = begin; from < runs.length; from += IN_FLIGHT_MAX) {
     const next = from + IN_FLIGHT_MAX;
-    const completion = together((waits) => {
+    const moved = together((waits) => {
       for (const run of runs.slice(from, next)) {
         const moving = move(run);
         if (moving !== undefined) waits.push(moving);
       }
     });
-    if (completion !== undefined) return completion.then(() => transferAll(runs, move, next));
+    const completion = moved ?? (next < runs.length ? turn() : undefined);
+    if (completion !== undefined) return completion.then(() => transferAll(runs, turn, move, next));
   }
   return undefined;
 }

@@ -120,7 +120,7 @@ export class CopyOut implements Participant {
   }
 
   settle(): Completion {
-    const { clone, saved } = this.#parts;
+    const { clone, save, saved } = this.#parts;
     this.#settleMarks();
     this.counts.settle();
     const { filled } = this.held;
@@ -128,7 +128,7 @@ export class CopyOut implements Participant {
     for (const block of filled) saved.add(block);
     try {
       const runs = this.#arena.runsOfHeld(filled, (block) => this.held.committing(block));
-      const completion = transferAll(runs, ({ bytes, position, length }) =>
+      const completion = transferAll(runs, save.turn, ({ bytes, position, length }) =>
         bytes === null ? clone.zero(position, length) : clone.write(bytes, position),
       );
       if (completion === undefined) return this.#overwritten();

@@ -121,14 +121,15 @@ export class OldStates {
   }
 
   #read(): Completion {
-    const { clone, layers } = this.#parts;
+    const { clone, layers, save } = this.#parts;
     const old: OldState[] = [];
     for (const { states } of this.blocks) {
       for (const state of states) if (state.level !== ZEROS) old.push(state);
     }
     old.sort((a, b) => a.level - b.level || a.block - b.block);
     for (const [slot, state] of old.entries()) state.slot = slot;
-    return transferAll(this.#arena.runsToRead(old), ({ level, bytes, position }) =>
+    const runs = this.#arena.runsToRead(old);
+    return transferAll(runs, save.turn, ({ level, bytes, position }) =>
       level === 0
         ? clone.readInto(bytes as Uint8Array, position)
         : layers.readSource(level, bytes as Uint8Array, position),

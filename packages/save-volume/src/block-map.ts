@@ -237,7 +237,7 @@ export class BlockMap {
 
   /** Writes both trees with the pending changes (M2). The map itself changes by `adopt`. */
   async merge(supply: PageSupply, generation: number): Promise<MapRoots> {
-    const { blocks, versions } = treeUpdates(this.pending);
+    const { blocks, versions } = await treeUpdates(this.pending, supply.turn);
     return {
       blocks: await this.byBlock.apply(blocks, supply, generation),
       versions: await this.byVersion.apply(versions, supply, generation),

@@ -43,7 +43,13 @@ export interface Updates {
 export interface PageSupply {
   take(): Promise<number>;
   release(address: number): void;
+  /** Lets other work go on: called after about every millisecond's worth of work. */
+  readonly turn: () => Promise<void>;
 }
+
+/** Pages written, and changes merged, between two turns. */
+const PAGES_A_TURN = 64;
+const CHANGES_A_TURN = 2048;
 
 /** Reads the key of the record at `at`. */
 export function readKey(
@@ -265,6 +271,7 @@ class Rewriting {
   readonly #supply: PageSupply;
   readonly #updates: Updates;
   readonly #contents: EntryList[] = [];
+  #written = 0;
   #pageCount = 0;
   #entryCount = 0;
 
@@ -287,8 +294,8 @@ class Rewriting {
     this.#entryCount = root.entries;
     const end = this.#updates.entries.count;
     let level = Math.max(0, root.levels - 1);
-    let content = this.#contentOf(level);
-    if (root.levels === 0) this.#merge(undefined, 0, end, content);
+    let content = this.#contentOf(level, root.levels === 0 ? end : 0);
+    if (root.levels === 0) await this.#merge(undefined, 0, end, content);
     else await this.#rewrite(await this.#take(level, root), 0, end, content);
     // An inner root with a single child is no use: the child is the root then.
     while (content.count > 1 || (content.count === 1 && level === 0)) {
@@ -311,7 +318,7 @@ class Rewriting {
   /** Adds the content of `page` with updates `from`..`to` applied to `out`; the page itself is given up. */
   async #rewrite(page: Page, from: number, to: number, out: EntryList): Promise<void> {
     if (page.level === 0) {
-      this.#merge(page, from, to, out);
+      await this.#merge(page, from, to, out);
       return;
     }
     const level = page.level - 1;
@@ -375,6 +382,8 @@ class Rewriting {
     for (let page = 0; page < pages; page += 1) {
       const start = Math.floor((content.count * page) / pages);
       const end = Math.floor((content.count * (page + 1)) / pages);
+      this.#written += 1;
+      if (this.#written % PAGES_A_TURN === 0) await this.#supply.turn();
       const address = await this.#supply.take();
       const bytes = new Uint8Array(this.#shape.blockSize);
       PAGE_HEADER.encode(bytes, 0, {
@@ -406,7 +415,7 @@ class Rewriting {
   }
 
   /** Adds a leaf's entries and updates to `out` in one key order; an update replaces or removes its key. */
-  #merge(page: Page | undefined, from: number, to: number, out: EntryList): void {
+  async #merge(page: Page | undefined, from: number, to: number, out: EntryList): Promise<void> {
     const { entries, removed } = this.#updates;
     const { stride } = this.#shape;
     const { bytes, view } = page ?? entries; // without a page, none of either is looked at
@@ -414,6 +423,7 @@ class Rewriting {
     const placeOf = (index: number): number => PAGE_HEADER.size + index * stride;
     let index = 0;
     for (let update = from; update < to; update += 1) {
+      if (update % CHANGES_A_TURN === 0) await this.#supply.turn();
       const [space, second, third] = readKey(entries.view, update * stride);
       const start = index;
       let order = -1;
@@ -431,11 +441,15 @@ class Rewriting {
     out.append(bytes, placeOf(index), end - index);
   }
 
-  /** Memory for what becomes of the pages of a level: one run of siblings at a time. */
-  #contentOf(level: number): EntryList {
+  /**
+   * Memory for what becomes of the pages of a level: one run of siblings at a time, of `expected` entries
+   * or more.
+   */
+  #contentOf(level: number, expected = 0): EntryList {
     const known = this.#contents[level];
     if (known !== undefined) return known;
-    const content = new EntryList(this.#strideOf(level), 2 * this.#capacityOf(level));
+    const capacity = Math.max(expected, 2 * this.#capacityOf(level));
+    const content = new EntryList(this.#strideOf(level), capacity);
     this.#contents[level] = content;
     return content;
   }

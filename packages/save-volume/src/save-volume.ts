@@ -71,7 +71,8 @@ export interface SaveVolumeOptions {
   /** Bytes the device grows by when it is full and can. @default 64 MiB */
   readonly growBytes?: number;
   /**
-   * Lets other work go on in the midst of a long checkpoint, `() => new Promise(setImmediate)` say.
+   * Lets other work go on in the midst of what takes long: a checkpoint, the blocks of a large commit.
+   * `() => new Promise(setImmediate)` say.
    * @default nothing, so that tests are deterministic
    */
   readonly turn?: () => Promise<void>;
@@ -114,8 +115,6 @@ const DEFAULTS = {
   trimBytes: 16 << 20,
   highWaterPercents: [80, 90, 95] as readonly number[],
 };
-/** Pages a checkpoint writes before it lets other work go on: about a millisecond's worth. */
-const PAGES_A_TURN = 64;
 /** Runs discarded before commits may go on: some tens of milliseconds' worth. */
 const RUNS_A_STEP = 16;
 /** Bytes of data blocks written with one call. */
@@ -256,6 +255,11 @@ export class SaveVolume implements AsyncDisposable {
   newObjectId(): number {
     this.#nextObject += 1;
     return this.#nextObject - 1;
+  }
+
+  /** Lets other work go on, as the options say: for participants with much to do at a time. */
+  get turn(): () => Promise<void> {
+    return this.#limits.turn;
   }
 
   // ---- Reading -------------------------------------------------------------------------------
@@ -791,10 +795,10 @@ export class SaveVolume implements AsyncDisposable {
     const supply = {
       take: async () => {
         pages += 1;
-        if (pages % PAGES_A_TURN === 0) await this.#limits.turn();
         return (await this.allocator.allocate(1))[0]?.address as number;
       },
       release: (address: number) => replaced.push(address),
+      turn: this.turn,
     };
     try {
       const roots = await this.map.merge(supply, generation);

@@ -9,14 +9,23 @@ import { ENTRY, KEY } from './format.js';
 import type { PendingEntry, PendingMap } from './pending-map.js';
 import { LIVE } from './versions.js';
 
-/** The pending changes in the order of both trees. A checkpoint has hundreds of thousands. */
-export function treeUpdates(pending: PendingMap): { blocks: Updates; versions: Updates } {
+/** Changes encoded before other work goes on: about a millisecond's worth. */
+const CHANGES_A_TURN = 1024;
+
+/** The pending changes, which must not change meanwhile, in the order of both trees. */
+export async function treeUpdates(
+  pending: PendingMap,
+  turn: () => Promise<void>,
+): Promise<{ blocks: Updates; versions: Updates }> {
+  let encoded = 0;
   const blocks = new SortedUpdates(ENTRY.size, pending.count);
   const versions = new SortedUpdates(KEY.size, pending.count);
   for (const space of pending.spaces()) {
     // Taken in order of block, what a version gathers is in order of block too.
     const byVersion = new Map<number, { blocks: number[]; removed: boolean[] }>();
     for (const block of pending.blocksOf(space)) {
+      encoded += 1;
+      if (encoded % CHANGES_A_TURN === 0) await turn();
       for (const entry of chainOf(pending.head(space, block))) {
         writeEntry(blocks.entries, space, block, entry, 0);
         blocks.note(entry.removed);
@@ -32,6 +41,8 @@ export function treeUpdates(pending: PendingMap): { blocks: Updates; versions: U
     }
     for (const [version, bucket] of [...byVersion].sort(([x], [y]) => x - y)) {
       for (const [index, block] of bucket.blocks.entries()) {
+        encoded += 1;
+        if (encoded % CHANGES_A_TURN === 0) await turn();
         const at = versions.entries.extend();
         writeKey(versions.entries.view, at, space, version, block);
         versions.note(bucket.removed[index] === true);

@@ -22,6 +22,7 @@ function world(late: boolean) {
   const released: number[] = [];
   const supply = {
     take: async () => free.pop() ?? next++,
+    turn: () => Promise.resolve(),
     release: (address: number) => {
       released.push(address);
     },
