@@ -104,7 +104,7 @@ async function bySnapshots({ quick, say }) {
   const target = new Uint8Array(BLOCK);
   const readOf = (device) => () => device.readInto(target, Math.floor(random() * CHANGED) * BLOCK);
   const ratios = [];
-  const found = await inTurns(counts, quick ? 3 : 5, async (count) => {
+  const found = await inTurns(counts, quick ? 5 : 9, async (count) => {
     // The first snapshots are few for long only when they are made anew.
     const { volume } = count <= 100 ? await withSnapshots(count) : stores.get(count);
     const snapshots = volume.snapshots;
@@ -159,7 +159,7 @@ async function byBranchSnapshots({ quick, say }) {
     return branch;
   };
   for (const count of counts) branches.set(count, await make(count));
-  const found = await inTurns(counts, quick ? 3 : 5, async (count) => {
+  const found = await inTurns(counts, quick ? 5 : 9, async (count) => {
     const branch = count <= 100 ? await make(count) : branches.get(count);
     return {
       [CREATE_BRANCH]: await typical(20, () => branch.createSnapshot({ name: 'one more' })),
@@ -250,7 +250,7 @@ async function byDepth({ quick, say }) {
     base = { volume: space, snapshot };
   }
   const random = generator(8);
-  const found = await inTurns(depths, quick ? 3 : 7, async (depth) => {
+  const found = await inTurns(depths, quick ? 6 : 15, async (depth) => {
     const { device, createSnapshot } = branches.get(depth);
     const calls = quick ? 10_000 : 40_000;
     const answer = {
@@ -288,7 +288,7 @@ async function byBranches({ quick, say }) {
   };
   for (const count of counts) stores.set(count, await make(count));
   const bytes = new Uint8Array(BLOCK).fill(6);
-  const found = await inTurns(counts, quick ? 3 : 5, async (count) => {
+  const found = await inTurns(counts, quick ? 5 : 9, async (count) => {
     const { save, volume, from, opened } = count <= 100 ? await make(count) : stores.get(count);
     const made = [];
     const answer = {

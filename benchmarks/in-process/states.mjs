@@ -55,7 +55,7 @@ const BUDGETS = {
 async function bySize({ quick, say }) {
   const stores = new Map();
   for (const size of SIZES) stores.set(size, await makeStore({ size }));
-  const found = await inTurns(SIZES, quick ? 3 : 5, (size) => oneOfEach(stores.get(size)));
+  const found = await inTurns(SIZES, quick ? 10 : 15, (size) => oneOfEach(stores.get(size)));
   return Object.entries(BUDGETS).flatMap(([what, budget]) => {
     const points = SIZES.map((size, n) => ({
       at: IN_GIB.at(size),
