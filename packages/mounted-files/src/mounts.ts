@@ -11,7 +11,8 @@
  */
 import { isStorageError, StorageError } from '@palimpsest/block-device';
 import type { OpenExport, Store } from '@palimpsest/control';
-import { type FileSystem, type OpenOptions, probe, type Timer } from '@palimpsest/toyfs';
+import type { FileSystem, OpenOptions, Timer } from '@palimpsest/toyfs';
+import { isAtRest } from './at-rest.js';
 import { Mounted, type MountedMeans } from './mounted.js';
 import { type ImageChoice, openImage } from './open-image.js';
 
@@ -79,7 +80,7 @@ class StoreMounts implements Mounts {
     this.#means = { timer, idleMs, freezeMs, warn, forget };
     this.#stopAttending = store.attend({
       quiesce: (targets) => this.#quiesce(targets),
-      judge: async (snapshot) => ((await probe(snapshot))?.isClean ? 'clean' : 'crash-consistent'),
+      judge: async (snapshot) => ((await isAtRest(snapshot)) ? 'clean' : 'crash-consistent'),
     });
   }
 

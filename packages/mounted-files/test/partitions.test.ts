@@ -11,7 +11,7 @@ import { describe, expect, test } from 'vitest';
 import { createFileVerbs } from '../src/index.js';
 import { partitionsOf } from '../src/partitions.js';
 import { deviceOf, gptDisk, hasSfdisk, sfdiskDisk, sfdiskPartitions } from './disks.js';
-import { complaints, fixture } from './support.js';
+import { bytesOf, complaints, fixture } from './support.js';
 
 const MIB = 1 << 20;
 /** In sectors of 512 bytes, with a gap in the numbers, and not in the order of the disk. */
@@ -189,6 +189,62 @@ test('the file systems in partitions are read and written, each by its number', 
   await using whole = await mounts.mount('disk');
   expect(await fsPromises(whole.fs).readdir('/')).toEqual(['lost+found']);
 });
+
+test('a snapshot of a disk is clean when all its partitions are, the mounted one frozen (AR1)', async () => {
+  const { store, mounts } = await fixture();
+  await store.createVolume({ name: 'disk', size: 32 * MIB });
+  const half = 12 * MIB;
+  const parts = [
+    [1, 2048, half / 512],
+    [2, 2048 + half / 512, half / 512],
+    [3, 2048 + half / 256, 16],
+  ] as const;
+  const at = (number: 1 | 2 | 3): number => parts[number - 1][1] * 512;
+  const label = async (): Promise<string> =>
+    (await store.createSnapshot({ volume: 'disk' })).consistency;
+  const change = (position: number, edit: (block: Buffer) => void): Promise<void> =>
+    mounts.withDevice('disk', async ({ device }) => {
+      const block = Buffer.alloc(4096);
+      await device.readInto(block, position);
+      edit(block);
+      await device.write(block, position);
+    });
+  await mounts.withDevice('disk', async ({ device }) => {
+    await device.write(gptDisk(32 * MIB, parts), 0);
+    for (const number of [1, 2] as const) await format(slice(device, at(number), half));
+  });
+  expect(await label()).toBe('crash-consistent'); // nobody knows what is in the third
+  await change(at(3), (block) => void block.write('SWAPSPACE2', 4086, 'latin1'));
+  expect(await label()).toBe('clean');
+
+  const mount = await mounts.mount('disk', { partition: 2, write: true });
+  const fs = fsPromises(mount.fs);
+  for (let i = 0; i < 5; i++) {
+    await fs.writeFile(`/f${i}`, Buffer.alloc(100_000, i));
+    const { reference, consistency } = await store.createSnapshot({ volume: 'disk' });
+    expect(consistency).toBe('clean');
+    const image = (await bytesOf(store, reference)).subarray(at(2), at(2) + half);
+    expect(complaints(image)).toBe('');
+  }
+  await mount.release();
+  expect(await label()).toBe('clean');
+  // A guest that has the first one mounted: its journal is needed.
+  await change(at(1), (block) => flip4(block, 1024 + 96));
+  expect(await label()).toBe('crash-consistent');
+  await change(at(1), (block) => flip4(block, 1024 + 96));
+  expect(await label()).toBe('clean');
+  // No table that can be believed, and one that is empty.
+  await change(0, (block) => block.fill(0, 512, 1024));
+  await change(32 * MIB - 4096, (block) => void block.fill(0));
+  expect(await label()).toBe('crash-consistent');
+  await mounts.withDevice('disk', ({ device }) => device.write(gptDisk(32 * MIB, []), 0));
+  expect(await label()).toBe('crash-consistent');
+});
+
+/** Turns over the bit of `needs_recovery`. */
+function flip4(block: Buffer, at: number): void {
+  block[at] = (block[at] as number) ^ 4;
+}
 
 function flip(bytes: Buffer, at: number): void {
   bytes[at] = (bytes[at] as number) ^ 0x40;
