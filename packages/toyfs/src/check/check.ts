@@ -15,13 +15,11 @@ import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/bloc
 import { EXT_MAGIC, SUPERBLOCK, SUPERBLOCK_OFFSET } from '../disk/superblock.js';
 import { type Geometry, parseGeometry, superblockPlace } from '../geometry.js';
 import { checkBitmaps } from './bitmaps.js';
-import type { Checking } from './checking.js';
+import { begun, type Checking } from './checking.js';
 import { Sums } from './checksums.js';
-import { Claims } from './claims.js';
 import { checkDirectories } from './directory-records.js';
 import { type Finding, Findings } from './finding.js';
-import { claimMetadata, readGroups } from './group-table.js';
-import { InodeFacts } from './inode-facts.js';
+import { claimMetadata } from './group-table.js';
 import { checkInodes } from './inode-table.js';
 import { replayInMemory } from './journal-check.js';
 import { readOrphans } from './orphan-list.js';
@@ -102,20 +100,9 @@ async function begin(
   const geometry = geometryOf(bytes, device, findings);
   if (geometry === undefined) return undefined;
   const superblock = SUPERBLOCK.decode(bytes, 0);
-  const sums = new Sums(superblock);
+  const sums = new Sums(superblock, geometry.checksumSeed);
   if (!sums.superblock(bytes)) findings.add('checksum', 'the superblock has a wrong checksum');
-  const common = { source, superblock, geometry, sums, findings };
-  const groups = await readGroups(common);
-  if (groups === undefined) return undefined;
-  return {
-    ...common,
-    groups,
-    claims: new Claims(geometry),
-    inodes: new InodeFacts(),
-    directories: [],
-    xattrBlocks: new Map(),
-    valueNames: new Map(),
-  };
+  return await begun({ source, superblock, geometry, sums, findings });
 }
 
 function geometryOf(

@@ -5,9 +5,10 @@
 import type { SUPERBLOCK } from '../disk/superblock.js';
 import type { Geometry } from '../geometry.js';
 import type { Sums } from './checksums.js';
-import type { Claims } from './claims.js';
+import { Claims } from './claims.js';
 import type { Findings } from './finding.js';
-import type { InodeFacts } from './inode-facts.js';
+import { readGroups } from './group-table.js';
+import { InodeFacts } from './inode-facts.js';
 import type { Source } from './source.js';
 
 /** All fields of the superblock. */
@@ -59,4 +60,22 @@ export interface Checking {
 /** Whether a block number is one of the device's that a file may have. */
 export function isInside({ geometry }: Checking, start: number, count = 1): boolean {
   return start > geometry.firstDataBlock && start + count <= geometry.blocks;
+}
+
+/** What is known before the first pass. */
+type Common = Pick<Checking, 'source' | 'superblock' | 'geometry' | 'sums' | 'findings'>;
+
+/** A check whose passes are all to come; undefined: the groups make no sense, so nothing can be looked at. */
+export async function begun(common: Common): Promise<Checking | undefined> {
+  const groups = await readGroups(common);
+  if (groups === undefined) return undefined;
+  return {
+    ...common,
+    groups,
+    claims: new Claims(common.geometry),
+    inodes: new InodeFacts(),
+    directories: [],
+    xattrBlocks: new Map(),
+    valueNames: new Map(),
+  };
 }

@@ -2,15 +2,20 @@
  * Sums: the checksums of an image with metadata_csum, or those of its descriptors with uninit_bg; none
  * without either. Each is of the bytes of a record, with its own field as zeros or left out, continued
  * from the image's identity and the record's own, so that a record in a wrong place does not fit.
+ *
+ * What each sum is *of* is said here a second time, beside `seals`, on purpose: whoever writes a sum over
+ * the wrong bytes, or looks for it in the wrong place, must not judge it too. What they begin with (the
+ * image's seed, an inode's) is no reading of the image, and is theirs.
  */
 import { viewOf } from '@palimpsest/bytes';
-import { crc32c } from '../crc32c.js';
+import { CRC_START, crc32c, crc32cOfU32 } from '../crc32c.js';
 import { DIRECTORY_TAIL, TAIL_TYPE } from '../disk/directory-record.js';
 import { GROUP_DESCRIPTOR } from '../disk/group-descriptor.js';
 import { INODE } from '../disk/inode-record.js';
 import { SUPERBLOCK } from '../disk/superblock.js';
 import { XATTR_HEAD } from '../disk/xattr-record.js';
-import { INCOMPAT_CSUM_SEED, RO_METADATA_CSUM, RO_UNINIT_BG } from '../features.js';
+import { RO_METADATA_CSUM, RO_UNINIT_BG } from '../features.js';
+import { inodeSeed } from '../inode-seed.js';
 import { crc16 } from './crc16.js';
 
 /** See the head of the file. */
@@ -22,20 +27,18 @@ export class Sums {
   readonly #uuid: Uint8Array;
   readonly #seed: number;
 
-  constructor(superblock: ReturnType<typeof SUPERBLOCK.decode>) {
+  /** `seed`: what the image's sums begin with, where it has any. */
+  constructor(superblock: ReturnType<typeof SUPERBLOCK.decode>, seed: number | undefined) {
     this.all = (superblock.readOnlyCompatible & RO_METADATA_CSUM) !== 0;
     this.descriptors = this.all || (superblock.readOnlyCompatible & RO_UNINIT_BG) !== 0;
     this.#uuid = superblock.uuid;
-    this.#seed =
-      (superblock.incompatible & INCOMPAT_CSUM_SEED) !== 0
-        ? superblock.checksumSeed
-        : crc32c(superblock.uuid, 0xffff_ffff);
+    this.#seed = seed ?? CRC_START;
   }
 
   /** Whether the 1,024 bytes of a superblock fit. */
   superblock(bytes: Uint8Array): boolean {
     if (!this.all) return true;
-    const sum = crc32c(bytes.subarray(0, SUPERBLOCK.at.checksum), 0xffff_ffff);
+    const sum = crc32c(bytes.subarray(0, SUPERBLOCK.at.checksum), CRC_START);
     return sum === viewOf(bytes).getUint32(SUPERBLOCK.at.checksum, true);
   }
 
@@ -48,7 +51,7 @@ export class Sums {
     const back = bytes.subarray(at + 2);
     if (!this.all)
       return crc16(back, crc16(front, crc16(number4(group), crc16(this.#uuid, 0xffff)))) === stored;
-    const sum = crc32c(front, crc32c(number4(group), this.#seed));
+    const sum = crc32c(front, crc32cOfU32(group, this.#seed));
     return (crc32c(back, crc32c(new Uint8Array(2), sum)) & 0xffff) === stored;
   }
 
@@ -72,7 +75,10 @@ export class Sums {
       stored += view.getUint16(checksumHigh, true) * 0x1_0000;
       view.setUint16(checksumHigh, 0, true);
     }
-    const sum = crc32c(bytes, this.#ofInode(ino, view.getUint32(INODE.at.generation, true)));
+    const sum = crc32c(
+      bytes,
+      inodeSeed(this.#seed, ino, view.getUint32(INODE.at.generation, true)),
+    );
     return isWide ? sum === stored : (sum & 0xffff) === stored;
   }
 
@@ -82,7 +88,7 @@ export class Sums {
     const at = 12 + max * 12;
     if (at + 4 > bytes.length) return false;
     return (
-      crc32c(bytes.subarray(0, at), this.#ofInode(ino, generation)) ===
+      crc32c(bytes.subarray(0, at), inodeSeed(this.#seed, ino, generation)) ===
       viewOf(bytes).getUint32(at, true)
     );
   }
@@ -98,7 +104,8 @@ export class Sums {
       view.getUint16(at + 6, true) === TAIL_TYPE << 8;
     if (!isTail) return false;
     return (
-      crc32c(bytes.subarray(0, at), this.#ofInode(ino, generation)) === view.getUint32(at + 8, true)
+      crc32c(bytes.subarray(0, at), inodeSeed(this.#seed, ino, generation)) ===
+      view.getUint32(at + 8, true)
     );
   }
 
@@ -111,7 +118,7 @@ export class Sums {
     if (!this.all) return true;
     const tail = at + limit * 8;
     if (tail + 8 > bytes.length) return false;
-    const sum = crc32c(bytes.subarray(0, at + count * 8), this.#ofInode(ino, generation));
+    const sum = crc32c(bytes.subarray(0, at + count * 8), inodeSeed(this.#seed, ino, generation));
     const whole = crc32c(new Uint8Array(4), crc32c(bytes.subarray(tail, tail + 4), sum));
     return whole === viewOf(bytes).getUint32(tail + 4, true);
   }
@@ -124,7 +131,7 @@ export class Sums {
     stored: number,
   ): boolean {
     if (!this.all) return true;
-    return crc32c(list, crc32c(number8(block), this.#ofInode(ino, generation))) === stored;
+    return crc32c(list, crc32c(number8(block), inodeSeed(this.#seed, ino, generation))) === stored;
   }
 
   /** Whether a block of xattrs fits. */
@@ -135,10 +142,6 @@ export class Sums {
     const stored = view.getUint32(XATTR_HEAD.at.checksum, true);
     view.setUint32(XATTR_HEAD.at.checksum, 0, true);
     return crc32c(bytes, crc32c(number8(block), this.#seed)) === stored;
-  }
-
-  #ofInode(ino: number, generation: number): number {
-    return crc32c(number4(generation), crc32c(number4(ino), this.#seed));
   }
 }
 

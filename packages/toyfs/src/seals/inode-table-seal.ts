@@ -3,18 +3,14 @@
  * so damage of one does not keep the others from being read.
  */
 import type { Block } from '../block-cache.js';
-import { crc32c, crc32cOfU32 } from '../crc32c.js';
+import { crc32c } from '../crc32c.js';
 import { INODE } from '../disk/inode-record.js';
+import { inodeSeed } from '../inode-seed.js';
 import type { Seal } from './seal.js';
 
 const AT = INODE.at;
 /** Bytes of extra fields from which on an inode keeps the high half of its sum. */
 const HIGH_FROM = 4;
-
-/** The seed of everything that belongs to one inode. */
-export function inodeSeed(seed: number, ino: number, generation: number): number {
-  return crc32cOfU32(generation, crc32cOfU32(ino, seed));
-}
 
 /** See the head of the file. */
 export class InodeTableSeal implements Seal {

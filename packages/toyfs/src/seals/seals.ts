@@ -5,10 +5,11 @@
 import type { Block } from '../block-cache.js';
 import type { Geometry } from '../geometry.js';
 import type { Inode } from '../inode.js';
+import { inodeSeed } from '../inode-seed.js';
 import { ExtentSeal, XattrSeal } from './block-seals.js';
 import { DirectorySeal } from './directory-seal.js';
 import { BitmapSeal, DescriptorSeal } from './group-seals.js';
-import { InodeTableSeal, inodeSeed } from './inode-table-seal.js';
+import { InodeTableSeal } from './inode-table-seal.js';
 import type { Seal } from './seal.js';
 
 /** See the head of the file. */

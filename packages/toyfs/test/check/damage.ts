@@ -3,13 +3,12 @@
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 import type { Random } from '@palimpsest/block-device/testing';
-import type { Checking } from '../../src/check/checking.js';
+import { begun, type Checking } from '../../src/check/checking.js';
 import { Sums } from '../../src/check/checksums.js';
 import { Claims } from '../../src/check/claims.js';
 import { walkMap } from '../../src/check/file-map.js';
 import { Findings } from '../../src/check/finding.js';
-import { readGroups, tableBlocks } from '../../src/check/group-table.js';
-import { InodeFacts } from '../../src/check/inode-facts.js';
+import { tableBlocks } from '../../src/check/group-table.js';
 import { InodeRecord } from '../../src/check/inode-record.js';
 import { Source } from '../../src/check/source.js';
 import { SUPERBLOCK } from '../../src/disk/superblock.js';
@@ -35,21 +34,10 @@ export async function layoutOf(device: BlockDevice): Promise<Layout> {
   const geometry = parseGeometry(bytes, device);
   const superblock = SUPERBLOCK.decode(bytes, 0);
   const source = new Source(device, geometry.blockSize);
-  const common = {
-    ...{ source, superblock, geometry, findings: new Findings(1) },
-    sums: new Sums(superblock),
-  };
-  const groups = await readGroups(common);
-  if (groups === undefined) throw new Error('the image has no groups');
-  return {
-    ...common,
-    groups,
-    claims: new Claims(geometry),
-    inodes: new InodeFacts(),
-    directories: [],
-    xattrBlocks: new Map(),
-    valueNames: new Map(),
-  };
+  const sums = new Sums(superblock, geometry.checksumSeed);
+  const layout = await begun({ source, superblock, geometry, sums, findings: new Findings(1) });
+  if (layout === undefined) throw new Error('the image has no groups');
+  return layout;
 }
 
 /** All structures of an image in order, by kind. */
