@@ -199,7 +199,7 @@ test('a snapshot of a disk is clean when all its partitions are, the mounted one
     [2, 2048 + half / 512, half / 512],
     [3, 2048 + half / 256, 16],
   ] as const;
-  const at = (number: 1 | 2 | 3): number => parts[number - 1][1] * 512;
+  const at = (number: 1 | 2 | 3): number => (parts[number - 1]?.[1] ?? 0) * 512;
   const label = async (): Promise<string> =>
     (await store.createSnapshot({ volume: 'disk' })).consistency;
   const change = (position: number, edit: (block: Buffer) => void): Promise<void> =>
@@ -237,7 +237,9 @@ test('a snapshot of a disk is clean when all its partitions are, the mounted one
   await change(0, (block) => block.fill(0, 512, 1024));
   await change(32 * MIB - 4096, (block) => void block.fill(0));
   expect(await label()).toBe('crash-consistent');
-  await mounts.withDevice('disk', ({ device }) => device.write(gptDisk(32 * MIB, []), 0));
+  await mounts.withDevice('disk', async ({ device }) => {
+    await device.write(gptDisk(32 * MIB, []), 0);
+  });
   expect(await label()).toBe('crash-consistent');
 });
 
