@@ -32,7 +32,7 @@ import { firstWriteCost } from './lib/first-write-cost.mjs';
 import { appendRun, ratiosBefore, readHistory } from './lib/history.mjs';
 import { startOurs } from './lib/ours.mjs';
 import { overNbd } from './lib/over-nbd.mjs';
-import { page } from './lib/page.mjs';
+import { mebibytes, page } from './lib/page.mjs';
 import { startPeers } from './lib/peers.mjs';
 import { ROWS } from './lib/rows.mjs';
 import { makeImage } from './lib/targets.mjs';
@@ -169,7 +169,7 @@ function machine() {
     at: new Date().toISOString(),
     cpu: cpus()[0]?.model,
     cores: cpus().length,
-    memoryMiB: totalmem() >> 20,
+    memoryMiB: mebibytes(totalmem()),
     kernel: release(),
     node: process.version,
     fio: version('fio', '--version'),

@@ -17,7 +17,7 @@ import {
 } from '../benchmarks/lib/findings.mjs';
 import { appendRun, metByRun, ratiosBefore, readHistory } from '../benchmarks/lib/history.mjs';
 import { compare } from '../benchmarks/lib/over-nbd.mjs';
-import { page } from '../benchmarks/lib/page.mjs';
+import { mebibytes, page } from '../benchmarks/lib/page.mjs';
 import { ROWS } from '../benchmarks/lib/rows.mjs';
 
 const at = (...pairs: [string | number, number][]) =>
@@ -211,6 +211,11 @@ describe('rows over NBD', () => {
       expect(new Set(peers.map(({ target }) => target)).size).toBe(peers.length);
     }
   });
+});
+
+test('memory and images are told in MiB, also beyond 32 bits', () => {
+  expect(mebibytes(256 << 20)).toBe(256);
+  expect(mebibytes(25_276_514_304)).toBe(24_106);
 });
 
 describe('the history', () => {

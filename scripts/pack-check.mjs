@@ -13,17 +13,18 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 
 const run = promisify(execFile);
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
-const require = createRequire(import.meta.url);
+/** Ways of resolving that packages of ES modules do not serve: the profile `esm-only`. */
+const NOT_FOR_ESM = ['node10', 'node16-cjs'];
 const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key)));
 
 /** Every public package: its folder and its manifest. */
@@ -64,19 +65,18 @@ async function pack({ folder }, into) {
 
 /** What publint and attw have against a tarball. */
 async function faultsOf({ manifest }, file) {
-  const bytes = await readFile(file);
+  const bytes = new Uint8Array(await readFile(file));
   const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
   const linted = await publint({ pack: { tarball } });
   const faults = linted.messages
     .filter(({ type }) => type !== 'suggestion')
     .map((message) => `${manifest.name}: publint: ${formatMessage(message, linted.pkg)}`);
-  const attw = join(
-    dirname(require.resolve('@arethetypeswrong/cli/package.json')),
-    'dist/index.js',
-  );
-  await run(process.execPath, [attw, file, '--profile', 'esm-only', '--no-color'], { env }).catch(
-    (error) => faults.push(`${manifest.name}: attw: ${error.stdout}${error.stderr}`),
-  );
+  const analysis = await checkPackage(createPackageFromTarballData(bytes));
+  if (!analysis.types) return [...faults, `${manifest.name}: attw: no types`];
+  for (const problem of analysis.problems) {
+    if (NOT_FOR_ESM.includes(problem.resolutionKind)) continue;
+    faults.push(`${manifest.name}: attw: ${JSON.stringify(problem)}`);
+  }
   return faults;
 }
 

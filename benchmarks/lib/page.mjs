@@ -2,6 +2,9 @@
 import { budgets, render } from './findings.mjs';
 import { metByRun, ratiosBefore, sameMachine } from './history.mjs';
 
+/** Whole MiB, to the nearest. Not a shift: that keeps 32 bits, so 24 GiB of memory came out as -471 MiB. */
+export const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
+
 /**
  * @param {readonly import('./history.mjs').Run[]} runs oldest first; the page shows the last, and
  *   sections that it did not measure as of the last run on the same machine that did
@@ -30,7 +33,7 @@ ${overRuns(runs.filter((run) => sameMachine(run.machine, machine)))}${render(fin
 
 Measured ${machine.at.slice(0, 10)} in ${run.tookSeconds} s. Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryMiB} MiB, Linux ${machine.kernel}, Node ${machine.node},
 ${machine.fio}, ${machine.qemu}, ${machine.nbdkit}. Load averages at the end: ${machine.load.join(', ')}.
-${settings.seconds} s each, images of ${settings.size >> 20} MiB, page cache warm unless said, ${settings.snapshots} snapshots in the
+${settings.seconds} s each, images of ${mebibytes(settings.size)} MiB, page cache warm unless said, ${settings.snapshots} snapshots in the
 queue. Commit ${settings.commit}.
 ${earlier.map(({ section, commit, at }) => `\n*${section}*: of an earlier run, ${at.slice(0, 10)}, commit ${commit}.`).join('')}
 `;
