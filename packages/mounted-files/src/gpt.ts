@@ -53,7 +53,10 @@ function headerPlaces({ size }: BlockDevice): number[] {
   return places;
 }
 
-/** The entries of the header at `position`; undefined, and a word about a damaged one, if it does not count (GP1). */
+/**
+ * The entries of the header at `position`; undefined, and a word about a damaged one, if it does not
+ * count (GP1).
+ */
 async function tableAt(
   disk: BlockDevice,
   position: number,

@@ -66,8 +66,8 @@ export class Walk {
   }
 
   /**
-   * As `place` for a path that is nothing but names, when all is answered at once; undefined: ask `place`. Most
-   * paths are so, and a generator costs more than such a walk.
+   * As `place` for a path that is nothing but names, when all is answered at once; undefined: ask
+   * `place`. Most paths are so, and a generator costs more than such a walk.
    * @throws {FsError} as `place`
    */
   plainPlace(path: Uint8Array, { forFile, limit = PATH_MAX }: WalkOptions): Place | undefined {
