@@ -15,6 +15,8 @@
  *        done by the flush that covers it (until then its source has the same bytes); and nothing is
  *        copied into a branch that a source reads through (`restoreSources`). So a region can be
  *        dropped from memory and loaded again, but for what is in `unmarked`.
+ *   RS9  No block beyond the volume's end as it was when a restore started is pending for it: there the
+ *        source has zeros, and so has the volume, once it has grown.
  */
 import { type Completion, together } from '@palimpsest/block-device';
 import { BitMap } from '@palimpsest/bytes';
@@ -229,8 +231,10 @@ export class RestoreLayers {
   async #nextCandidate(from: number, end: number): Promise<number> {
     const [entry] = await this.#save.map.listEntries(this.#space, from, end, 1);
     let next = entry?.block ?? end;
-    for (const { source } of this.#layers) {
-      const [block = next] = await source.nextDiffering(from, 1, next);
+    for (const { source, blockCount } of this.#layers) {
+      const before = Math.min(next, blockCount);
+      if (from >= before) continue;
+      const [block = next] = await source.nextDiffering(from, 1, before);
       next = Math.min(next, block);
     }
     return next;
@@ -255,8 +259,10 @@ export class RestoreLayers {
     });
   }
 
-  async #loadSource({ source }: RestoreLayer, bits: BitMap, start: number): Promise<void> {
-    const end = start + REGION_BLOCKS;
+  async #loadSource(layer: RestoreLayer, bits: BitMap, start: number): Promise<void> {
+    const { source, blockCount } = layer;
+    const end = Math.min(start + REGION_BLOCKS, blockCount); // RS9
+    if (start >= end) return;
     await this.#unused.eachZero(source.root, start, end, (block) => bits.add(block - start));
     for (let from = start; from < end; ) {
       const blocks = await source.nextDiffering(from, LIST_STEP, end);

@@ -45,6 +45,8 @@ export interface RestoreLayer {
   readonly id: number;
   readonly source: RestoreSource;
   readonly undo: number;
+  /** Blocks that the volume had when it started. */
+  readonly blockCount: number;
   /** Every block before it is done, and that is durable. */
   cursor: number;
   done: number;

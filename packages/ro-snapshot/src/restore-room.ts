@@ -16,7 +16,9 @@ export async function setAsideFor(parts: RestoreParts, source: RestoreSource): P
   const { layers, save } = parts;
   const others = (await countChanged(parts, source.root)) + layers.remaining;
   const most = parts.size() / save.blockSize;
-  const total = Math.min(most, others + (await source.countDiffering()));
+  // One that stands on nothing differs beyond its own end too, where the volume has more than zeros.
+  const own = source.root === 0 ? most : await source.countDiffering();
+  const total = Math.min(most, others + own);
   try {
     await setAside(parts, total, layers.all.length + 1);
     return total;

@@ -27,12 +27,13 @@ export interface RestoreSource {
   mayDiffer(block: number): boolean | Promise<boolean>;
   /**
    * The first `limit` blocks from `from` on (and below `before`, when given) that may differ from
-   * the root, in order; fewer only when there are no more. More than the limit may come.
+   * the root, in order; fewer only when there are no more. More than the limit may come. None lies
+   * beyond the end of the source but where it stands on nothing.
    */
   nextDiffering(from: number, limit: number, before?: number): Promise<readonly number[]>;
   /**
    * No fewer than the blocks that `nextDiffering` tells of in all, found without looking at each: a
-   * restore starts at once however many there are.
+   * restore starts at once however many there are. Not asked of a source that stands on nothing.
    */
   countDiffering(): Promise<number>;
   /** Called once nothing is restored from it any more, also when the restore does not start. */

@@ -6,7 +6,7 @@
  *        content that is read changes at that instant, whatever the volume's size.
  *   RS8  Layers are there again before a reopened volume serves anything.
  */
-import { type BlockDevice, StorageError } from '@palimpsest/block-device';
+import { type BlockDevice, invariant, StorageError } from '@palimpsest/block-device';
 import {
   type Attributes,
   type Batch,
@@ -127,7 +127,9 @@ async function startFrom(
     throw error;
   }
   const { restore, undo } = started as StartedRestore;
-  layers.reset([...layers.all, { id: restore, source, undo: undo.id, cursor: 0, done: 0, total }]);
+  const blockCount = undo.size / save.blockSize;
+  const layer = { id: restore, source, undo: undo.id, blockCount, cursor: 0, done: 0, total };
+  layers.reset([...layers.all, layer]);
   parts.follow();
   return { restore, undo };
 }
@@ -138,7 +140,7 @@ async function startFrom(
  * @throws {StorageError} ERR_INVALID when a source is not the volume's own and there is no `openSource`.
  */
 export async function reopenRestores(parts: RestoreParts, openSource?: OpenSource): Promise<void> {
-  const { save, volume, layers } = parts;
+  const { save, volume, queue, layers } = parts;
   const reopened: RestoreLayer[] = [];
   for (const { id, object } of storedRestores(save, volume)) {
     if (object.ended === true) continue;
@@ -153,7 +155,10 @@ export async function reopenRestores(parts: RestoreParts, openSource?: OpenSourc
           'which is not its own: open it with `openSource`',
       );
     }
-    reopened.push({ id, source, undo, cursor, done, total });
+    const before = queue.find(undo);
+    invariant(before !== undefined, 'a running restore keeps its undo snapshot');
+    const blockCount = before.size / save.blockSize;
+    reopened.push({ id, source, undo, blockCount, cursor, done, total });
     // Sources may be snapshots that read through the layers before them.
     layers.reset([...reopened]);
   }

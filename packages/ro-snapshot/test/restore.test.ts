@@ -239,6 +239,28 @@ describe('sizes', () => {
     expect(volume.size).toBe(2 * BLOCKS * BLOCK);
   });
 
+  test('blocks beyond a source that stands on nothing are counted, those of a later growth are not to do (RS4, RS9)', async () => {
+    const { volume, clone } = await makeWorld();
+    await volume.device.write(filled(5, BLOCKS), 0);
+    const { id } = await volume.createSnapshot();
+    const blocks = BLOCKS / 2;
+    const base = createMemoryDevice({ size: blocks * BLOCK });
+    const source: RestoreSource = {
+      ...sourceOf(base, id, new Map()),
+      root: 0,
+      nextDiffering: async (from, limit, before = blocks) =>
+        Array.from({ length: Math.min(limit, before - from) }, (_, index) => from + index),
+      countDiffering: async () => blocks,
+    };
+    await volume.startRestore(source, { undo: {} });
+    expect(volume.restores).toMatchObject([{ totalBlocks: BLOCKS }]);
+    await volume.resize(2 * BLOCKS * BLOCK);
+    const done: number[] = [];
+    await volume.copyBack({ onProgress: ({ doneBlocks }) => done.push(doneBlocks) });
+    expect(done.at(-1)).toBe(BLOCKS);
+    for (const block of [0, blocks, 2 * BLOCKS - 1]) expect(await read(clone, block)).toBe(0);
+  });
+
   test('a source that is larger is refused', async () => {
     const { volume, id } = await makeChanged(1);
     const source = sourceOf(volume.openSnapshot(id), id, new Map());

@@ -33,7 +33,9 @@ export async function branchRestoreSource(
       together((waits) => lineage.read(position / save.blockSize, target, waits)),
     mayDiffer: (block) => lineage.root === undefined || isOwn(save, lineage, block),
     nextDiffering: (from, limit, before = total) => {
-      if (lineage.root !== undefined) return nextOwn(save, lineage, from, limit, before);
+      // Beyond its end are zeros, and the root, which is no larger, says nothing of what lies there.
+      const end = Math.min(before, total);
+      if (lineage.root !== undefined) return nextOwn(save, lineage, from, limit, end);
       const count = Math.max(0, Math.min(limit, before - from));
       return Promise.resolve(Array.from({ length: count }, (_, index) => from + index));
     },

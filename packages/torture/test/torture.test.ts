@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { begin, exhaust, SEQUENCES, sequenceOf } from '../src/exhaustive.js';
 import { crashCase, interleave, newTally, soak, torture } from '../src/index.js';
+import { THOROUGH } from '../src/work.js';
 
 const QUICK = {
   operations: 50,
@@ -56,6 +57,6 @@ test.each(fs.readdirSync(REGRESS).filter((name) => name.endsWith('.json')))(
   async (name) => {
     const { case: run } = JSON.parse(fs.readFileSync(new URL(name, REGRESS), 'utf8'));
     const totals = { seen: new Set<number>(), tally: newTally() };
-    await crashCase(run, {}, { ...QUICK, everyPoint: 1, nestedEvery: 0 }, totals);
+    await crashCase(run, {}, THOROUGH, totals); // as it was shrunk: others would live on
   },
 );
