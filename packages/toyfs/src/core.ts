@@ -79,9 +79,7 @@ export class Core {
 
   #change<T>(body: () => T, isStep: boolean, mayCommit: boolean, held: Held): Answer<T> {
     const wait = this.#obstacle(isStep);
-    if (wait !== undefined) {
-      return wait.then(() => this.#change(body, isStep, mayCommit, held));
-    }
+    if (wait !== undefined) return wait.then(() => this.#change(body, isStep, mayCommit, held));
     this.cache.trim();
     const attempt = (): T => {
       this.#begin();

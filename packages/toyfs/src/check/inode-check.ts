@@ -18,8 +18,9 @@ import {
   RO_HUGE_FILE,
   RO_LARGE_FILE,
 } from '../features.js';
+import { typeOfMode } from '../file-types.js';
 import { DIRECT_SLOTS } from '../indirect-map.js';
-import { OLD_INODE_SIZE, typeOfMode } from '../inode.js';
+import { OLD_INODE_SIZE } from '../inode.js';
 import { ROOT_INO } from '../vfs.js';
 import type { Checking } from './checking.js';
 import { type MapSum, walkMap } from './file-map.js';
