@@ -1,10 +1,8 @@
 /**
- * Replay: what a journal holds of an image that was not closed. The result is the new contents of
- * blocks, in memory; whoever opens for writing brings them home, and whoever opens for reading keeps
- * them as an overlay and writes nothing.
+ * Replay: what a journal holds of an image that was not closed. All of it is read and checked first, and the
+ * result is where the newest content of each block lies. Whoever opens for writing brings it home from there
+ * (journal-home.ts); whoever opens for reading keeps the contents in memory as an overlay and writes nothing.
  *
- *   Y1  A transaction counts when its commit block is there, with the expected number; the first that
- *       does not ends the log. One whose checksums do not fit does not count either.
  *   Y2  A block revoked in transaction n is not replayed from transactions up to n: it was freed, and
  *       may hold file data since.
  *   Y3  Nothing is written, whatever happens, so replaying twice is replaying once.
@@ -17,25 +15,15 @@ import {
   JOURNAL_ASYNC_COMMIT,
   JOURNAL_CHECKSUM_V2,
   JOURNAL_CHECKSUM_V3,
-  JOURNAL_COMMIT,
-  JOURNAL_HEAD,
   JOURNAL_MAGIC,
-  JOURNAL_REVOKE,
   JOURNAL_REVOKES,
   JOURNAL_SUPERBLOCK,
-  JOURNAL_TAG,
-  JOURNAL_TAG3,
-  KIND_COMMIT,
-  KIND_DESCRIPTOR,
-  KIND_REVOKE,
   KIND_SUPERBLOCK_V1,
   KIND_SUPERBLOCK_V2,
-  TAG_ESCAPED,
-  TAG_LAST,
-  TAG_SAME_UUID,
 } from './disk/journal-record.js';
 import { superblockSum } from './journal-format.js';
 import { JournalContents, PIECE_BLOCKS, type ReadJournal } from './journal-reader.js';
+import { type Found, type Logged, Scan } from './journal-scan.js';
 
 /** What the journal's superblock says. */
 export interface JournalState {
@@ -50,14 +38,20 @@ export interface JournalState {
 }
 
 /** What was found. */
-export interface Replayed {
-  /** New contents by block number of the image. */
-  readonly contents: Map<number, Uint8Array>;
+export interface Checked {
+  /** Where the newest content of each block is, by block number of the image. */
+  readonly newest: ReadonlyMap<number, Logged>;
   readonly transactions: number;
   /** Blocks that were logged and revoked later. */
   readonly revoked: number;
   /** The number of the first transaction that is not in the log. */
   readonly nextSequence: number;
+}
+
+/** The same, and the contents. */
+export interface Replayed extends Checked {
+  /** New contents by block number of the image. */
+  readonly contents: Map<number, Uint8Array>;
 }
 
 /** @throws {StorageError} ERR_FORMAT for a journal with features not known here. */
@@ -104,23 +98,9 @@ export function parseJournal(bytes: Uint8Array, blockSize: number): JournalState
   return state;
 }
 
-/** One logged block: where it belongs, and where its content is in the journal. */
-interface Logged {
-  readonly home: number;
-  readonly index: number;
-  readonly escaped: boolean;
-  readonly checksum: number;
-}
-
-interface Found {
-  readonly sequence: number;
-  readonly logged: readonly Logged[];
-  readonly revoked: readonly number[];
-}
-
 /**
- * Reads the journal. `limit` bounds the bytes held in memory.
- * @throws {StorageError} ERR_NO_SPACE when it holds more than that.
+ * Reads the journal into memory. `limit` bounds the bytes held there.
+ * @throws {StorageError} ERR_NO_SPACE when it holds more than that; as `checkJournal`
  */
 export async function replayJournal(
   state: JournalState,
@@ -128,6 +108,29 @@ export async function replayJournal(
   read: ReadJournal,
   limit: number,
 ): Promise<Replayed> {
+  const contents = new JournalContents(blockSize, limit);
+  const checked = await checkJournal(state, blockSize, read, ({ home, escaped }, bytes) => {
+    restoreMagic(contents.set(home, bytes), escaped);
+  });
+  return { ...checked, contents: contents.blocks };
+}
+
+/** Gives a content of the journal the number back that zeros stand for. */
+export function restoreMagic(bytes: Uint8Array, escaped: boolean): void {
+  if (escaped) viewOf(bytes).setUint32(0, JOURNAL_MAGIC, false);
+}
+
+/**
+ * Reads the journal and checks what it holds. `visit` is shown each content that is not revoked, the oldest
+ * first; the bytes are used again.
+ * @throws {StorageError} ERR_CORRUPT for a content that is damaged
+ */
+export async function checkJournal(
+  state: JournalState,
+  blockSize: number,
+  read: ReadJournal,
+  visit?: (logged: Logged, bytes: Uint8Array) => void,
+): Promise<Checked> {
   const scan = new Scan(state, blockSize, read);
   const found: Found[] = [];
   if (state.start !== 0) {
@@ -141,14 +144,15 @@ export async function replayJournal(
   found.forEach(({ revoked }, order) => {
     for (const home of revoked) revokedAt.set(home, order);
   });
-  const contents = new JournalContents(blockSize, limit);
+  const newest = new Map<number, Logged>();
   const piece = new Uint8Array(PIECE_BLOCKS * blockSize);
   let revoked = 0;
   for (const [order, { logged, sequence }] of found.entries()) {
     for (let from = 0; from < logged.length; ) {
       const run = runFrom(logged, from);
       await read(piece.subarray(0, run.length * blockSize), (run[0] as Logged).index);
-      for (const [i, { home, escaped, checksum }] of run.entries()) {
+      for (const [i, each] of run.entries()) {
+        const { home, checksum } = each;
         if (order <= (revokedAt.get(home) ?? -1)) {
           revoked++; // Y2
           continue;
@@ -157,14 +161,14 @@ export async function replayJournal(
         if (!scan.contentFits(bytes, sequence, checksum)) {
           throw new StorageError('ERR_CORRUPT', `the journal's copy of block ${home} is damaged`);
         }
-        const kept = contents.set(home, bytes);
-        if (escaped) viewOf(kept).setUint32(0, JOURNAL_MAGIC, false);
+        newest.set(home, each);
+        visit?.(each, bytes);
       }
       from += run.length;
     }
   }
   return {
-    contents: contents.blocks,
+    newest,
     transactions: found.length,
     revoked,
     nextSequence: (state.sequence + found.length) >>> 0,
@@ -172,127 +176,9 @@ export async function replayJournal(
 }
 
 /** Blocks that lie behind each other in the journal, from the one at `from` on. */
-function runFrom(logged: readonly Logged[], from: number): readonly Logged[] {
+export function runFrom(logged: readonly Logged[], from: number): readonly Logged[] {
   const { index } = logged[from] as Logged;
   let to = from + 1;
   while (to - from < PIECE_BLOCKS && logged[to]?.index === index + to - from) to++;
   return logged.slice(from, to);
-}
-
-/** Walks the ring, transaction by transaction. */
-class Scan {
-  readonly #state: JournalState;
-  readonly #blockSize: number;
-  readonly #read: ReadJournal;
-  readonly #summed: boolean;
-  #index: number;
-  #sequence: number;
-  #walked = 0;
-
-  constructor(state: JournalState, blockSize: number, read: ReadJournal) {
-    this.#state = state;
-    this.#blockSize = blockSize;
-    this.#read = read;
-    this.#index = state.start;
-    this.#sequence = state.sequence;
-    this.#summed = (state.incompatible & (JOURNAL_CHECKSUM_V2 | JOURNAL_CHECKSUM_V3)) !== 0;
-  }
-
-  /** The next transaction that counts (Y1); undefined at the log's end. */
-  async next(): Promise<Found | undefined> {
-    const bytes = new Uint8Array(this.#blockSize);
-    const view = viewOf(bytes);
-    const logged: Logged[] = [];
-    const revoked: number[] = [];
-    while (this.#walked <= this.#state.blocks) {
-      await this.#read(bytes, this.#step());
-      const isOurs =
-        view.getUint32(JOURNAL_HEAD.at.magic, false) === JOURNAL_MAGIC &&
-        view.getUint32(JOURNAL_HEAD.at.sequence, false) === this.#sequence;
-      if (!isOurs) return undefined;
-      const kind = view.getUint32(JOURNAL_HEAD.at.kind, false);
-      if (kind === KIND_DESCRIPTOR) {
-        if (!this.#tailFits(bytes)) return undefined;
-        this.#tags(view, logged);
-      } else if (kind === KIND_REVOKE) {
-        if (!this.#tailFits(bytes)) return undefined;
-        this.#revokes(view, revoked);
-      } else if (kind === KIND_COMMIT) {
-        if (this.#summed && !this.#fits(bytes, JOURNAL_COMMIT.at.checksum)) return undefined;
-        const sequence = this.#sequence;
-        this.#sequence = (sequence + 1) >>> 0;
-        return { sequence, logged, revoked };
-      } else {
-        return undefined;
-      }
-    }
-    return undefined;
-  }
-
-  /** Whether a logged content is the one that its tag was written for. */
-  contentFits(bytes: Uint8Array, sequence: number, checksum: number): boolean {
-    if (!this.#summed) return true;
-    const number = new Uint8Array(4);
-    viewOf(number).setUint32(0, sequence, false);
-    const sum = crc32c(bytes, crc32c(number, this.#state.checksumSeed));
-    return (this.#state.incompatible & JOURNAL_CHECKSUM_V3) !== 0
-      ? sum === checksum
-      : (sum & 0xffff) === checksum;
-  }
-
-  /** The block to look at; moves on, around the ring. */
-  #step(): number {
-    const index = this.#index;
-    this.#index = index + 1 === this.#state.blocks ? this.#state.first : index + 1;
-    this.#walked++;
-    return index;
-  }
-
-  #tags(view: DataView, logged: Logged[]): void {
-    const { incompatible } = this.#state;
-    const isV3 = (incompatible & JOURNAL_CHECKSUM_V3) !== 0;
-    const is64 = (incompatible & JOURNAL_64BIT) !== 0;
-    // With checksums v2 two bytes follow that nobody uses.
-    const spare = (incompatible & JOURNAL_CHECKSUM_V2) !== 0 ? 2 : 0;
-    const size = isV3 ? JOURNAL_TAG3.size : JOURNAL_TAG.size + (is64 ? 4 : 0) + spare;
-    const end = this.#blockSize - (this.#summed ? 4 : 0);
-    for (let at = JOURNAL_HEAD.size; at + size <= end; ) {
-      const flags = isV3
-        ? view.getUint32(at + JOURNAL_TAG3.at.flags, false)
-        : view.getUint16(at + JOURNAL_TAG.at.flags, false);
-      const low = view.getUint32(at + JOURNAL_TAG.at.block, false);
-      // Both forms have the high half 8 bytes in.
-      const high = is64 ? view.getUint32(at + JOURNAL_TAG3.at.blockHigh, false) : 0;
-      const checksum = isV3
-        ? view.getUint32(at + JOURNAL_TAG3.at.checksum, false)
-        : view.getUint16(at + JOURNAL_TAG.at.checksum, false);
-      const escaped = (flags & TAG_ESCAPED) !== 0;
-      logged.push({ home: high * 2 ** 32 + low, index: this.#step(), escaped, checksum });
-      if ((flags & TAG_LAST) !== 0) return;
-      at += size + ((flags & TAG_SAME_UUID) !== 0 ? 0 : 16);
-    }
-  }
-
-  #revokes(view: DataView, revoked: number[]): void {
-    const is64 = (this.#state.incompatible & JOURNAL_64BIT) !== 0;
-    const end = Math.min(view.getUint32(JOURNAL_REVOKE.at.bytes, false), this.#blockSize);
-    for (let at: number = JOURNAL_REVOKE.size; at + (is64 ? 8 : 4) <= end; at += is64 ? 8 : 4) {
-      const high = is64 ? view.getUint32(at, false) : 0;
-      revoked.push(high * 2 ** 32 + view.getUint32(at + (is64 ? 4 : 0), false));
-    }
-  }
-
-  #tailFits(bytes: Uint8Array): boolean {
-    return !this.#summed || this.#fits(bytes, this.#blockSize - 4);
-  }
-
-  /** Whether the block's checksum at `at` is that of the block with zeros there. */
-  #fits(bytes: Uint8Array, at: number): boolean {
-    const view = viewOf(bytes);
-    const stored = view.getUint32(at, false);
-    view.setUint32(at, 0, false);
-    const sum = crc32c(bytes, this.#state.checksumSeed);
-    view.setUint32(at, stored, false);
-    return sum === stored;
-  }
 }

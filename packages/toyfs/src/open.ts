@@ -22,8 +22,15 @@ import { type Geometry, parseGeometry, sizeObstacle } from './geometry.js';
 import { Image } from './image.js';
 import { Inodes } from './inodes.js';
 import { Journal } from './journal.js';
-import { journalReader } from './journal-reader.js';
-import { parseJournal, replayJournal } from './journal-replay.js';
+import { bringHome } from './journal-home.js';
+import { journalReader, type ReadJournal } from './journal-reader.js';
+import {
+  type Checked,
+  checkJournal,
+  type JournalState,
+  parseJournal,
+  replayJournal,
+} from './journal-replay.js';
 import { Names } from './names.js';
 import { OpenInodes } from './open-inodes.js';
 import type { Timer } from './parts.js';
@@ -171,13 +178,11 @@ async function openJournal(
       `the journal has ${places.length} of ${state.blocks} blocks`,
     );
   }
-  const { contents, transactions, nextSequence } = isDirty
-    ? await replayJournal(state, blockSize, read, REPLAY_MAX)
-    : { contents: new Map<number, Uint8Array>(), transactions: 0, nextSequence: state.sequence };
-  for (const [number, bytes] of contents) {
-    if (number !== 0) cache.assertInside(number);
-    cache.logged.set(number, bytes);
-    cache.drop(number); // It may have been read on the way to the journal.
+  let transactions = 0;
+  let nextSequence = state.sequence;
+  if (isDirty) {
+    const replay = forWriting ? replayHome : replayIntoMemory;
+    ({ transactions, nextSequence } = await replay(core, state, read));
   }
   if (!forWriting) return transactions;
   const sequence = (nextSequence + 1) >>> 0; // Q3
@@ -190,6 +195,35 @@ async function openJournal(
   if (isDirty || state.start !== 0) await journal.makeEmpty(); // Q2
   core.journal = journal;
   return transactions;
+}
+
+/** Onto the device, which is not flushed. */
+async function replayHome(core: Core, state: JournalState, read: ReadJournal): Promise<Checked> {
+  const { device, cache } = core;
+  const checked = await checkJournal(state, cache.blockSize, read);
+  forget(cache, checked);
+  await bringHome(device, cache.blockSize, checked, read);
+  return checked;
+}
+
+/** Q1 */
+async function replayIntoMemory(
+  { cache }: Core,
+  state: JournalState,
+  read: ReadJournal,
+): Promise<Checked> {
+  const replayed = await replayJournal(state, cache.blockSize, read, REPLAY_MAX);
+  forget(cache, replayed);
+  for (const [number, bytes] of replayed.contents) cache.logged.set(number, bytes);
+  return replayed;
+}
+
+/** Makes sure that all blocks are the image's; those read on the way to the journal were old. */
+function forget(cache: BlockCache, { newest }: Checked): void {
+  for (const number of newest.keys()) {
+    if (number !== 0) cache.assertInside(number);
+  }
+  for (const number of newest.keys()) cache.drop(number);
 }
 
 async function journalPlaces(core: Core, geometry: Geometry): Promise<number[]> {
