@@ -2,8 +2,8 @@
  * Goal: an image that was not closed is read as its journal says, and opening it for reading writes
  * nothing (Q1).
  * Method: journals written by debugfs in every form that there is, with revokes, contents that look
- * like a journal's head, and an unfinished transaction; what we read is compared with what is there
- * after e2fsck replayed the journal. And images of our own, cut off before they were closed.
+ * like a journal's head, and an unfinished transaction; what we read, and what we brought home, is compared
+ * with what is there after e2fsck replayed the journal. And images of our own, cut off before they were closed.
  */
 import { writeFileSync } from 'node:fs';
 import { readOnly } from '@palimpsest/block-device';
@@ -54,6 +54,14 @@ describe.skipIf(!hasTools)('journals of others', () => {
       expect(after.report.replayed).toBe(0);
       const theirs = await contentOf(after, await find(after, 'big'));
       expect(Buffer.compare(ours, theirs)).toBe(0);
+      // Brought home, and read from there.
+      const image = await deviceOf(file);
+      const home = await openFileSystem(image, { timer: undefined });
+      expect(home.report).toMatchObject({ replayed: 4, readOnlyReason: undefined });
+      await home.close();
+      const closed = await openFileSystem(image, { readOnly: true });
+      expect(closed.report.replayed).toBe(0);
+      expect(Buffer.compare(await contentOf(closed, await find(closed, 'big')), theirs)).toBe(0);
       // What was there before is not what is there now.
       const old = await openFileSystem(await deviceOf(file), { readOnly: true, replay: false });
       expect(Buffer.compare(await contentOf(old, await find(old, 'big')), theirs)).not.toBe(0);

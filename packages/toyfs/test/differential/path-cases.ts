@@ -30,6 +30,7 @@ const PATHS = [
   'dir/',
   'full//',
   'missing/',
+  'missing//',
   'to-file/',
   'to-full/',
   'to-nowhere/',

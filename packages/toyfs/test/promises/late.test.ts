@@ -98,3 +98,28 @@ describe.each(SEEDS)('late answers, seed %i', (seed) => {
     expect(await fs.readdir('/')).toEqual([]);
   });
 });
+
+test('K1: what is found at once and opened late is not another inode that got the number', async () => {
+  const memory = new MemoryVfs();
+  const others = fsPromises(memory);
+  await others.writeFile('/open', 'for all');
+  const { ino } = await others.stat('/open');
+  let meanwhile = async (): Promise<void> => {
+    meanwhile = async () => undefined;
+    await others.unlink('/open');
+    await others.writeFile('/private', 'for one');
+    expect((await others.stat('/private')).ino).toBe(ino);
+  };
+  const slow = new Proxy(memory, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== 'function') return value;
+      if (name !== 'open') return value.bind(target);
+      return async (number: number) => {
+        await meanwhile();
+        await target.open(number);
+      };
+    },
+  });
+  await expect(fsPromises(slow).readFile('/open')).rejects.toMatchObject({ code: 'ENOENT' });
+});

@@ -97,6 +97,9 @@ test("another's write takes the set-id bits, the superuser's leaves them", async
   expect((await root.stat('/ann/shown')).mode).toBe(0o104777);
   await bob.appendFile('/ann/shown', '?');
   expect((await root.stat('/ann/shown')).mode).toBe(0o100777);
+  await ann.chmod('/ann/shown', 0o4777);
+  await bob.writeFile('/ann/shown', '?', { flag: 'r+' });
+  expect((await root.stat('/ann/shown')).mode).toBe(0o100777);
 });
 
 test('new inodes are the user’s, less the umask; a file that is made so may be written at once', async () => {
