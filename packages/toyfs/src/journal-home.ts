@@ -3,7 +3,7 @@
  * is not held in memory for that: to touch so much fresh memory takes longer than to read the journal again,
  * which was checked a moment ago.
  *
- *   H1  Each block is written once, with its newest content, so the order of the writes does not matter.
+ *   Y4  Each block is written once, with its newest content, so the order of the writes does not matter.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
 import { PIECE_BLOCKS, type ReadJournal } from './journal-reader.js';
