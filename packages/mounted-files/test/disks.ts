@@ -18,7 +18,7 @@ import type { Partition } from '../src/partition.js';
 export function gptDisk(
   size: number,
   parts: readonly (readonly [number: number, first: number, count: number])[],
-  { sector = 512, entry = 128 } = {},
+  { sector = 512, entry = 128 }: { readonly sector?: number; readonly entry?: number } = {},
 ): Buffer {
   const disk = Buffer.alloc(size);
   const sectors = size / sector;
