@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BlockDevice } from '@palimpsest/block-device';
+import { type BlockDevice, createMemoryDevice } from '@palimpsest/block-device';
 import { openFileDevice } from '@palimpsest/block-device-file';
 import { describe, expect, test } from 'vitest';
 import { openFileSystem, probe, type Vfs } from '../src/index.js';
@@ -18,6 +18,13 @@ const FAR = 4_500_000_000;
 /** Metadata that mke2fs would spread over the device, and its time, are not what is tried here. */
 const SMALL = '64bit,metadata_csum,sparse_super2,^resize_inode,^dir_index';
 
+function makeImage(file: string): void {
+  run('mke2fs', [
+    ...['-q', '-t', 'ext4', '-b', '4096', '-I', '256', '-N', '600000', '-J', 'size=4'],
+    ...['-O', SMALL, '-E', 'num_backup_sb=0,lazy_itable_init=1,lazy_journal_init=1', file, '17T'],
+  ]);
+}
+
 /** An image with the file `far`, whose content is `stored` on the device and `logged` in the journal. */
 async function hugeImage(folder: string, stored: Buffer, logged: Buffer): Promise<string> {
   const file = join(folder, 'image');
@@ -25,10 +32,7 @@ async function hugeImage(folder: string, stored: Buffer, logged: Buffer): Promis
   const block = join(folder, 'block');
   writeFileSync(note, stored);
   writeFileSync(block, logged);
-  run('mke2fs', [
-    ...['-q', '-t', 'ext4', '-b', '4096', '-I', '256', '-N', '600000', '-J', 'size=4'],
-    ...['-O', SMALL, '-E', 'num_backup_sb=0,lazy_itable_init=1,lazy_journal_init=1', file, '17T'],
-  ]);
+  makeImage(file);
   // The file's one extent, as it lies in the inode: one block long, and the high half of its place.
   const length = 1 + 0x1_0000 * Math.floor(FAR / 2 ** 32);
   await debugfs(
@@ -90,5 +94,20 @@ describe.skipIf(!hasTools)('an image of more than 2^32 blocks', () => {
     expect(await contentOf(asItIs, far)).toEqual(stored);
     await asItIs.close();
     await watched.device.close();
+  });
+
+  test('is not clean on a device that holds less of it', async () => {
+    using folder = scratch();
+    const file = join(folder.path, 'image');
+    makeImage(file);
+    const whole = await openFileDevice(file, { blockSize: 4096 });
+    expect(await probe(whole)).toMatchObject({ isClean: true });
+    const block = new Uint8Array(4096);
+    await whole.readInto(block, 0);
+    await whole.close();
+    // The low half of its size would fit here.
+    const part = createMemoryDevice({ size: 2 * 2 ** 40 });
+    await part.write(block, 0);
+    expect(await probe(part)).toMatchObject({ isClean: false });
   });
 });
