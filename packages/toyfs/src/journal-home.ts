@@ -1,7 +1,7 @@
 /**
- * Home: brings what a journal holds to where it belongs, piece by piece, from the journal itself. A full journal
- * is not held in memory for that: to touch so much fresh memory takes longer than to read the journal again,
- * which was checked a moment ago.
+ * Home: brings what a journal holds to where it belongs, piece by piece, from the journal itself. A full
+ * journal is not held in memory for that: to touch so much fresh memory takes longer than to read the
+ * journal again, which was checked a moment ago.
  *
  *   Y4  Each block is written once, with its newest content, so the order of the writes does not matter.
  */

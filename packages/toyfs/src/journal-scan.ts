@@ -1,6 +1,6 @@
 /**
- * JournalScan: walks the ring of a journal, transaction by transaction: which blocks each has logged, where their
- * contents lie, and which it has revoked. Contents are read by others, and checked here.
+ * JournalScan: walks the ring of a journal, transaction by transaction: which blocks each has logged,
+ * where their contents lie, and which it has revoked. Contents are read by others, and checked here.
  *
  *   Y1  A transaction counts when its commit block is there, with the expected number; the first that
  *       does not ends the log. One whose checksums do not fit does not count either.
