@@ -20,15 +20,16 @@ export class InodeAttributes implements Attributes {
   readonly rdev: number;
   readonly size: number;
   readonly allocated: number;
+  // As the record has them: the seconds' low word, and the word with what is beyond (0 where there is none).
   // Fields, and not an object for each time: a walk makes one of these for every name of a path.
   readonly #atime: number;
-  readonly #atimeRest: number;
+  readonly #atimeExtra: number;
   readonly #mtime: number;
-  readonly #mtimeRest: number;
+  readonly #mtimeExtra: number;
   readonly #ctime: number;
-  readonly #ctimeRest: number;
+  readonly #ctimeExtra: number;
   readonly #birthtime: number;
-  readonly #birthtimeRest: number;
+  readonly #birthtimeExtra: number;
 
   constructor(inode: Inode, type: FileType, rdev: number) {
     this.ino = inode.ino;
@@ -41,55 +42,64 @@ export class InodeAttributes implements Attributes {
     this.rdev = rdev;
     this.size = inode.bytes;
     this.allocated = inode.units * 512;
-    this.#atime = inode.seconds(AT.atime, AT.atimeExtra);
-    this.#atimeRest = inode.nanoseconds(AT.atimeExtra);
-    this.#mtime = inode.seconds(AT.mtime, AT.mtimeExtra);
-    this.#mtimeRest = inode.nanoseconds(AT.mtimeExtra);
-    this.#ctime = inode.seconds(AT.ctime, AT.ctimeExtra);
-    this.#ctimeRest = inode.nanoseconds(AT.ctimeExtra);
-    const isBirthKept = inode.hasExtra(AT.birthtimeExtra);
-    this.#birthtime = isBirthKept ? inode.seconds(AT.birthtime, AT.birthtimeExtra) : 0;
-    this.#birthtimeRest = isBirthKept ? inode.nanoseconds(AT.birthtimeExtra) : 0;
+    const { view, at } = inode;
+    const end = inode.fieldsEnd;
+    const extra = (field: number): number =>
+      field + 4 <= end ? view.getInt32(at + field, true) : 0;
+    this.#atime = view.getInt32(at + AT.atime, true);
+    this.#atimeExtra = extra(AT.atimeExtra);
+    this.#mtime = view.getInt32(at + AT.mtime, true);
+    this.#mtimeExtra = extra(AT.mtimeExtra);
+    this.#ctime = view.getInt32(at + AT.ctime, true);
+    this.#ctimeExtra = extra(AT.ctimeExtra);
+    this.#birthtimeExtra = extra(AT.birthtimeExtra);
+    // Kept with its extra word, which lies behind it, or not at all.
+    this.#birthtime = AT.birthtimeExtra + 4 <= end ? view.getInt32(at + AT.birthtime, true) : 0;
   }
 
   get atime(): bigint {
-    return nanosecondsOf(this.#atime, this.#atimeRest);
+    return nanosecondsOf(this.#atime, this.#atimeExtra);
   }
 
   get mtime(): bigint {
-    return nanosecondsOf(this.#mtime, this.#mtimeRest);
+    return nanosecondsOf(this.#mtime, this.#mtimeExtra);
   }
 
   get ctime(): bigint {
-    return nanosecondsOf(this.#ctime, this.#ctimeRest);
+    return nanosecondsOf(this.#ctime, this.#ctimeExtra);
   }
 
   get birthtime(): bigint {
-    return nanosecondsOf(this.#birthtime, this.#birthtimeRest);
+    return nanosecondsOf(this.#birthtime, this.#birthtimeExtra);
   }
 
   /** The times in milliseconds, with fractions. */
   get atimeMs(): number {
-    return millisecondsOf(this.#atime, this.#atimeRest);
+    return millisecondsOf(this.#atime, this.#atimeExtra);
   }
 
   get mtimeMs(): number {
-    return millisecondsOf(this.#mtime, this.#mtimeRest);
+    return millisecondsOf(this.#mtime, this.#mtimeExtra);
   }
 
   get ctimeMs(): number {
-    return millisecondsOf(this.#ctime, this.#ctimeRest);
+    return millisecondsOf(this.#ctime, this.#ctimeExtra);
   }
 
   get birthtimeMs(): number {
-    return millisecondsOf(this.#birthtime, this.#birthtimeRest);
+    return millisecondsOf(this.#birthtime, this.#birthtimeExtra);
   }
 }
 
-function millisecondsOf(seconds: number, nanoseconds: number): number {
-  return seconds * 1000 + nanoseconds / 1e6;
+/** The seconds since 1970: two bits beyond the low word, which is signed. */
+function secondsOf(low: number, extra: number): number {
+  return low + (extra & 3) * 2 ** 32;
 }
 
-function nanosecondsOf(seconds: number, nanoseconds: number): bigint {
-  return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
+function millisecondsOf(low: number, extra: number): number {
+  return secondsOf(low, extra) * 1000 + (extra >>> 2) / 1e6;
+}
+
+function nanosecondsOf(low: number, extra: number): bigint {
+  return BigInt(secondsOf(low, extra)) * 1_000_000_000n + BigInt(extra >>> 2);
 }

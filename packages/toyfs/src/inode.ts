@@ -192,7 +192,7 @@ export class Inode {
     }
     if (which.born === true) {
       this.#setTime(AT.atime, AT.atimeExtra, seconds, nanoseconds);
-      if (this.hasExtra(AT.birthtimeExtra)) {
+      if (AT.birthtimeExtra + 4 <= this.fieldsEnd) {
         this.#setTime(AT.birthtime, AT.birthtimeExtra, seconds, nanoseconds);
       }
     }
@@ -215,22 +215,9 @@ export class Inode {
     return new InodeAttributes(this, type, hasDevice ? this.rdev : 0);
   }
 
-  /** The seconds since 1970 of the time at `field`. */
-  seconds(field: number, extraField: number): number {
-    const seconds = this.#view.getInt32(this.at + field, true);
-    if (!this.hasExtra(extraField)) return seconds;
-    const epoch = this.#u32(extraField) & 3;
-    return epoch === 0 ? seconds : seconds + epoch * 2 ** 32;
-  }
-
-  /** The nanoseconds beyond them; 0 where the record does not keep them. */
-  nanoseconds(extraField: number): number {
-    return this.hasExtra(extraField) ? this.#u32(extraField) >>> 2 : 0;
-  }
-
-  /** Whether the record is long enough for a field beyond its first 128 bytes. */
-  hasExtra(field: number): boolean {
-    return field + 4 <= OLD_INODE_SIZE + this.extraSize;
+  /** Where the record's fields end: some were added beyond its first 128 bytes. */
+  get fieldsEnd(): number {
+    return OLD_INODE_SIZE + this.extraSize;
   }
 
   #setBigTime(field: number, extraField: number, time: bigint): void {
@@ -246,7 +233,7 @@ export class Inode {
   #setTime(field: number, extraField: number, seconds: number, nanoseconds: number): void {
     const low = seconds | 0;
     this.#view.setInt32(this.at + field, low, true);
-    if (!this.hasExtra(extraField)) return;
+    if (extraField + 4 > this.fieldsEnd) return;
     const epoch = Math.round((seconds - low) / 2 ** 32) & 3;
     this.#setU32(extraField, nanoseconds * 4 + epoch);
   }
