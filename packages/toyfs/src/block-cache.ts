@@ -12,7 +12,7 @@
  *       quarter of the cache is kept.
  *   B5  A block that was read ahead is as if it had been asked for, and goes first if nobody does.
  */
-import type { BlockDevice } from '@palimpsest/block-device';
+import { type BlockDevice, together } from '@palimpsest/block-device';
 import type { Block } from './block.js';
 import { FsError } from './errors.js';
 import { Frames } from './frames.js';
@@ -128,21 +128,20 @@ export class BlockCache {
   /** Reads blocks into memory and holds them. Between two operations only (B1). */
   load(numbers: readonly number[], held: Block[]): Promise<void> | undefined {
     this.trim(numbers.length + this.#ahead.max);
-    const waits: Promise<void>[] = [];
     const hold = (number: number): void => {
       const block = this.#blocks.get(number);
       if (block === undefined) return;
       block.pins++;
       held.push(block);
     };
-    for (const number of numbers) {
-      const isHere = this.#blocks.has(number);
-      const wait = isHere ? undefined : (this.#loading.get(number) ?? this.#load(number));
-      if (wait === undefined) hold(number);
-      else waits.push(wait.then(() => hold(number)));
-    }
-    if (waits.length === 0) return undefined;
-    return Promise.all(waits).then(() => undefined);
+    return together((waits) => {
+      for (const number of numbers) {
+        const isHere = this.#blocks.has(number);
+        const wait = isHere ? undefined : (this.#loading.get(number) ?? this.#load(number));
+        if (wait === undefined) hold(number);
+        else waits.push(wait.then(() => hold(number)));
+      }
+    });
   }
 
   /** Holds blocks no more. */

@@ -5,6 +5,7 @@
 import { type BlockDevice, isStorageError } from '@palimpsest/block-device';
 import type { Block } from './block-cache.js';
 import { FsError } from './errors.js';
+import { InFlight } from './in-flight.js';
 
 /** Bytes of one write at most. */
 const WRITE_MAX = 1 << 18;
@@ -88,11 +89,11 @@ export class DirtyData {
     const numbers = blocks.map(({ number }) => number);
     const isThere = (i: number): boolean =>
       blocks[i]?.dirty === true && blocks[i]?.number === numbers[i];
-    const waits: Promise<void>[] = [];
+    const writes = new InFlight(WRITES_MAX);
     try {
       for (let from = 0; from < blocks.length; ) {
         // Before looking: while this waits, blocks are freed, and their memory becomes another's.
-        if (waits.length === WRITES_MAX) await waits.shift();
+        await writes.room();
         if (!isThere(from)) {
           from++; // Freed, or written by another, while earlier ones were written.
           continue;
@@ -106,12 +107,12 @@ export class DirtyData {
           to++;
         }
         const wait = this.#writeRun(blocks.slice(from, to));
-        if (wait !== undefined) waits.push(wait);
+        if (wait !== undefined) writes.add(wait);
         from = to;
       }
-      await Promise.all(waits);
+      await writes.settled();
     } catch (error) {
-      await Promise.allSettled(waits);
+      await writes.settled().catch(() => undefined); // not while others are still under way
       if (!isStorageError(error, 'ERR_NO_SPACE')) this.#failed(error);
       throw writeFailure(error);
     }

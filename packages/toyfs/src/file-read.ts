@@ -4,6 +4,7 @@
  *
  *   W3  A read past the cache is believed only if no freed block was given to another meanwhile.
  */
+import { together } from '@palimpsest/block-device';
 import type { FileRun, Image } from './image.js';
 import type { Inode } from './inode.js';
 import type { Answer } from './vfs.js';
@@ -54,15 +55,16 @@ export class FileReader {
     const finish = (length: number): Answer<number> => {
       if (direct.length === 0) return length;
       const { releases } = core;
-      const waits: Promise<void>[] = [];
-      for (const { start, count, at } of direct) {
-        const part = target.subarray(at, at + count * this.#size);
-        const wait = core.cache.readThrough(part, start);
-        if (wait !== undefined) waits.push(wait);
-      }
-      if (waits.length === 0) return length;
+      const reading = together((waits) => {
+        for (const { start, count, at } of direct) {
+          const part = target.subarray(at, at + count * this.#size);
+          const wait = core.cache.readThrough(part, start);
+          if (wait !== undefined) waits.push(wait);
+        }
+      });
+      if (reading === undefined) return length;
       // W3
-      return Promise.all(waits).then(() =>
+      return reading.then(() =>
         core.releases === releases ? length : this.#readDirectly(find, target, offset, tries - 1),
       );
     };

@@ -6,6 +6,7 @@
  *   Y4  Each block is written once, with its newest content, so the order of the writes does not matter.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
+import { InFlight } from './in-flight.js';
 import { PIECE_BLOCKS, type ReadJournal } from './journal-reader.js';
 import { type Checked, restoreMagic, runFrom } from './journal-replay.js';
 import { writeRuns } from './write-runs.js';
@@ -22,10 +23,10 @@ export async function bringHome(
 ): Promise<void> {
   const logged = [...newest.values()].sort((a, b) => a.index - b.index);
   const pieces: Uint8Array[] = [];
-  const waits: Promise<void>[] = [];
+  const writes = new InFlight(PIECES_MAX);
   try {
     for (let from = 0; from < logged.length; ) {
-      if (waits.length === PIECES_MAX) await waits.shift();
+      await writes.room();
       const run = runFrom(logged, from);
       const piece = pieces.pop() ?? new Uint8Array(PIECE_BLOCKS * blockSize);
       await read(piece.subarray(0, run.length * blockSize), logged[from]?.index as number);
@@ -34,13 +35,11 @@ export async function bringHome(
         restoreMagic(bytes, escaped);
         return [home, bytes];
       });
-      waits.push(writeRuns(device, blockSize, entries).then(() => void pieces.push(piece)));
+      writes.add(writeRuns(device, blockSize, entries).then(() => pieces.push(piece)));
       from += run.length;
     }
-    await Promise.all(waits);
-  } catch (error) {
-    // Not while others are still under way.
-    await Promise.allSettled(waits);
-    throw error;
+  } finally {
+    // Also after a failure: not while others are still under way.
+    await writes.settled();
   }
 }

@@ -4,6 +4,7 @@
  * and the memory for copies is used again.
  */
 import type { BlockDevice } from '@palimpsest/block-device';
+import { InFlight } from './in-flight.js';
 
 /** Bytes in one write at most, where they are copied for it. */
 const WRITE_MAX = 1 << 18;
@@ -21,13 +22,13 @@ export async function writeRuns(
   const sorted = blocks.length > 1 ? [...blocks].sort((a, b) => a[0] - b[0]) : blocks;
   const perWrite = Math.max(1, Math.floor(WRITE_MAX / blockSize));
   const buffers: Uint8Array[] = [];
-  const waits: Promise<void>[] = [];
+  const writes = new InFlight(WRITES_MAX);
   try {
     for (let from = 0; from < sorted.length; ) {
       const [start, first] = sorted[from] as Entry;
       const together = adjacent(sorted, from, blockSize);
       const count = together > 1 ? together : neighbours(sorted, from, perWrite);
-      if (waits.length === WRITES_MAX) await waits.shift();
+      await writes.room();
       let buffer: Uint8Array | undefined;
       let bytes = first;
       if (together > 1) {
@@ -39,15 +40,13 @@ export async function writeRuns(
       }
       const wait = device.write(bytes, start * blockSize);
       const used = buffer;
-      if (wait !== undefined) waits.push(wait.then(() => used && void buffers.push(used)));
+      if (wait !== undefined) writes.add(wait.then(() => used && buffers.push(used)));
       else if (used !== undefined) buffers.push(used);
       from += count;
     }
-    await Promise.all(waits);
-  } catch (error) {
-    // Not while others are still under way.
-    await Promise.allSettled(waits);
-    throw error;
+  } finally {
+    // Also after a failure: not while others are still under way.
+    await writes.settled();
   }
 }
 
