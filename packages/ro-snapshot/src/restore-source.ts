@@ -23,8 +23,6 @@ export interface RestoreSource {
   readonly size: number;
   /** Fills `target`, whole blocks of the store, with the bytes at `position`. */
   readInto(target: Uint8Array, position: number): Completion;
-  /** Whether the source has a state of its own of the block, apart from its root. */
-  mayDiffer(block: number): boolean | Promise<boolean>;
   /**
    * The first `limit` blocks from `from` on (and below `before`, when given) that may differ from
    * the root, in order; fewer only when there are no more. More than the limit may come. None lies

@@ -194,7 +194,6 @@ function ownSource({ queue, openSnapshot, volume }: RestoreParts, id: number): R
     root: id,
     size: record.size,
     readInto: (target, position) => device.readInto(target, position),
-    mayDiffer: () => false,
     nextDiffering: () => Promise.resolve([]),
     countDiffering: () => Promise.resolve(0),
   };

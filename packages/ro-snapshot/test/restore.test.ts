@@ -328,7 +328,6 @@ function sourceOf(
         if (value !== undefined) target.fill(value, at, at + BLOCK);
       }
     },
-    mayDiffer: (block) => own.has(block),
     nextDiffering: async (from, limit) =>
       [...own.keys()].filter((block) => block >= from).slice(0, limit),
     countDiffering: async () => most,

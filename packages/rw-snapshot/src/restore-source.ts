@@ -31,7 +31,6 @@ export async function branchRestoreSource(
     size,
     readInto: (target, position): Completion =>
       together((waits) => lineage.read(position / save.blockSize, target, waits)),
-    mayDiffer: (block) => lineage.root === undefined || isOwn(save, lineage, block),
     nextDiffering: (from, limit, before = total) => {
       // Beyond its end are zeros, and the root, which is no larger, says nothing of what lies there.
       const end = Math.min(before, total);
@@ -59,14 +58,6 @@ async function countOwnAtMost(save: SaveVolume, lineage: Lineage, total: number)
     if (count >= total) return total;
   }
   return count;
-}
-
-async function isOwn(save: SaveVolume, lineage: Lineage, block: number): Promise<boolean> {
-  for (const layer of lineage.layers) {
-    if (block >= layer.size) return true; // zeros, whatever lies beneath
-    for await (const _run of ownRuns(save, layer, block, block + 1)) return true;
-  }
-  return false;
 }
 
 /** The union of what the layers have of their own, as far as all of them were looked at. */
