@@ -188,7 +188,7 @@ export class CopyOut implements Participant {
     }
     this.#stored.clear();
     this.held.settle();
-    if (unused > 0) space.regain(unused, (layers.remaining + 1) * states.mostBlocks);
+    if (unused > 0) space.regain(unused, layers.needingRoom * states.mostBlocks);
     if (layers.unmarked.size <= UNMARKED_MAX) return undefined;
     return this.flushed(() => clone.flush()).catch((error) => this.#notWritten(error));
   }

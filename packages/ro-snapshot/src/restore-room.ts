@@ -87,14 +87,12 @@ async function setAside(parts: RestoreParts, blocks: number, each: number): Prom
 /**
  * RS4, of restores that were running. How many blocks were done is kept as of the last cursor, so more
  * than there was before may be asked for, and not be there. Then each block is looked at: what they
- * need in all was set aside until the crash, and nobody else can have taken it. Either way with room for
- * one block more: those that are saved and not marked need none, but have it in hand for a while, one
- * after the other, and count as done.
+ * need in all was set aside until the crash, and nobody else can have taken it.
  */
 export async function setAsideAgain(parts: RestoreParts): Promise<void> {
   const { layers, save, space, states } = parts;
   try {
-    await setAside(parts, layers.remaining + 1, states.mostBlocks);
+    await setAside(parts, layers.needingRoom, states.mostBlocks);
   } catch (error) {
     if (!isStorageError(error, 'ERR_NO_SPACE')) throw error;
     const { blocks, marks } = await neededExactly(parts);

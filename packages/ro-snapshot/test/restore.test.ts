@@ -201,24 +201,38 @@ async function fillUp(device: BlockDevice): Promise<number> {
   }
 }
 
-test('in a store that is full to the brim a copy-back ends, also after a crash (RS4, I8)', async () => {
+/**
+ * A restore of 60 blocks that has just begun in a store that another volume filled. `crash` opens the store
+ * again, and both volumes, as what is on the devices has them; it cannot grow.
+ */
+async function restoringInFullStore() {
   const saveBytes = 1 << 20;
-  const { save, volume, clone, saveFaults, cloneFaults, id } = await makeChanged(60, saveBytes);
+  const made = await makeChanged(60, saveBytes);
+  const { save, volume, clone, saveFaults } = made;
   const greedy = createMemoryDevice({ size: 256 * BLOCK });
   await greedy.write(filled(7, 256), 0);
   const other = await createProductionVolume(save, greedy);
   await other.createSnapshot();
-  await volume.startRestore(id, { undo: {} });
+  await volume.startRestore(made.id, { undo: {} });
   expect(await fillUp(other.device)).toBeGreaterThan(10);
+  const crash = async () => {
+    const options = { growBytes: 1, maximumBytes: saveBytes };
+    const store = await openSaveVolume(saveFaults.device, options);
+    const again = await openProductionVolume(store, volume.id, clone);
+    const greedier = await openProductionVolume(store, other.id, greedy);
+    return { store, again, greedier };
+  };
+  return { ...made, crash };
+}
+
+test('in a store that is full to the brim a copy-back ends, also after a crash (RS4, I8)', async () => {
+  const { volume, clone, cloneFaults, crash } = await restoringInFullStore();
   // Saved, and not overwritten: what a crash between the two leaves.
   cloneFaults.fail({ call: 'write', nth: 3, repeat: 'from-then-on' });
   const stepBytes = 10 * BLOCK;
   await expect(volume.copyBack({ stepBytes })).rejects.toMatchObject({ code: 'ERR_FAILED' });
   cloneFaults.heal();
-  const options = { growBytes: 1, maximumBytes: saveBytes };
-  const store = await openSaveVolume(saveFaults.device, options);
-  const again = await openProductionVolume(store, volume.id, clone);
-  const greedier = await openProductionVolume(store, other.id, greedy);
+  const { store, again, greedier } = await crash();
   await greedier.createSnapshot().catch(() => undefined);
   await fillUp(greedier.device);
   await again.copyBack({ stepBytes });
@@ -233,14 +247,7 @@ test('in a store that is full to the brim a copy-back ends, also after a crash (
  * them at a time needs room in hand before that is known.
  */
 test('blocks that were done and not marked at a crash need no more room than there is (RS4)', async () => {
-  const saveBytes = 1 << 20;
-  const { save, volume, clone, saveFaults, cloneFaults, id } = await makeChanged(60, saveBytes);
-  const greedy = createMemoryDevice({ size: 256 * BLOCK });
-  await greedy.write(filled(7, 256), 0);
-  const other = await createProductionVolume(save, greedy);
-  await other.createSnapshot();
-  await volume.startRestore(id, { undo: {} });
-  await fillUp(other.device);
+  const { save, volume, clone, cloneFaults, crash } = await restoringInFullStore();
   const flush = clone.flush.bind(clone);
   let flushes = 0;
   clone.flush = async () => {
@@ -256,10 +263,7 @@ test('blocks that were done and not marked at a crash need no more room than the
   await expect(volume.copyBack({ stepBytes })).rejects.toMatchObject({ code: 'ERR_FAILED' });
   cloneFaults.heal();
   clone.flush = flush;
-  const options = { growBytes: 1, maximumBytes: saveBytes };
-  const store = await openSaveVolume(saveFaults.device, options);
-  const again = await openProductionVolume(store, volume.id, clone);
-  const greedier = await openProductionVolume(store, other.id, greedy);
+  const { again, greedier } = await crash();
   // Whatever becomes free is taken at once.
   await again.copyBack({ stepBytes, pace: async () => void (await fillUp(greedier.device)) });
   expect(again.restores).toEqual([]);
