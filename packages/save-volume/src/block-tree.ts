@@ -423,7 +423,7 @@ class Rewriting {
     const placeOf = (index: number): number => PAGE_HEADER.size + index * stride;
     let index = 0;
     for (let update = from; update < to; update += 1) {
-      if (update % CHANGES_A_TURN === 0) await this.#supply.turn();
+      if (update % CHANGES_A_TURN === CHANGES_A_TURN - 1) await this.#supply.turn();
       const [space, second, third] = readKey(entries.view, update * stride);
       const start = index;
       let order = -1;

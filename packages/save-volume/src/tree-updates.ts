@@ -18,14 +18,17 @@ export async function treeUpdates(
   turn: () => Promise<void>,
 ): Promise<{ blocks: Updates; versions: Updates }> {
   let encoded = 0;
+  const isTimeForTurn = (): boolean => {
+    encoded += 1;
+    return encoded % CHANGES_A_TURN === 0;
+  };
   const blocks = new SortedUpdates(ENTRY.size, pending.count);
   const versions = new SortedUpdates(KEY.size, pending.count);
   for (const space of pending.spaces()) {
     // Taken in order of block, what a version gathers is in order of block too.
     const byVersion = new Map<number, { blocks: number[]; removed: boolean[] }>();
     for (const block of pending.blocksOf(space)) {
-      encoded += 1;
-      if (encoded % CHANGES_A_TURN === 0) await turn();
+      if (isTimeForTurn()) await turn();
       for (const entry of chainOf(pending.head(space, block))) {
         writeEntry(blocks.entries, space, block, entry, 0);
         blocks.note(entry.removed);
@@ -41,8 +44,7 @@ export async function treeUpdates(
     }
     for (const [version, bucket] of [...byVersion].sort(([x], [y]) => x - y)) {
       for (const [index, block] of bucket.blocks.entries()) {
-        encoded += 1;
-        if (encoded % CHANGES_A_TURN === 0) await turn();
+        if (isTimeForTurn()) await turn();
         const at = versions.entries.extend();
         writeKey(versions.entries.view, at, space, version, block);
         versions.note(bucket.removed[index] === true);

@@ -192,7 +192,7 @@ export class Inode {
     }
     if (which.born === true) {
       this.#setTime(AT.atime, AT.atimeExtra, seconds, nanoseconds);
-      if (AT.birthtimeExtra + 4 <= this.fieldsEnd) {
+      if (this.#keeps(AT.birthtimeExtra)) {
         this.#setTime(AT.birthtime, AT.birthtimeExtra, seconds, nanoseconds);
       }
     }
@@ -220,6 +220,10 @@ export class Inode {
     return OLD_INODE_SIZE + this.extraSize;
   }
 
+  #keeps(field: number): boolean {
+    return field + 4 <= this.fieldsEnd;
+  }
+
   #setBigTime(field: number, extraField: number, time: bigint): void {
     let seconds = time / 1_000_000_000n;
     let rest = time % 1_000_000_000n;
@@ -233,7 +237,7 @@ export class Inode {
   #setTime(field: number, extraField: number, seconds: number, nanoseconds: number): void {
     const low = seconds | 0;
     this.#view.setInt32(this.at + field, low, true);
-    if (extraField + 4 > this.fieldsEnd) return;
+    if (!this.#keeps(extraField)) return;
     const epoch = Math.round((seconds - low) / 2 ** 32) & 3;
     this.#setU32(extraField, nanoseconds * 4 + epoch);
   }
