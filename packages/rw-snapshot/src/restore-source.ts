@@ -45,7 +45,6 @@ export async function branchRestoreSource(
 
 /** What `nextOwn` can find in all, at most: entries are counted in the map, not looked at. */
 async function countOwnAtMost(save: SaveVolume, lineage: Lineage, total: number): Promise<number> {
-  if (lineage.root === undefined) return total;
   const { map } = save;
   let count = 0;
   for (const { space, version, size } of lineage.layers) {
