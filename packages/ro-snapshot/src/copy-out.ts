@@ -21,6 +21,7 @@ import { Arena, isZero, transferAll } from './arena.js';
 import { type GatheredBlock, OldStates } from './old-states.js';
 import type { RestoreLayers } from './restore-layers.js';
 import { DONE, type RestoreLayer, storedRestores } from './restore-records.js';
+import { needingRoom } from './restore-room.js';
 import type { RestoreSpace } from './restore-space.js';
 import type { SavedBlocks } from './saved-blocks.js';
 import { SavedCounts } from './saved-counts.js';
@@ -188,7 +189,7 @@ export class CopyOut implements Participant {
     }
     this.#stored.clear();
     this.held.settle();
-    if (unused > 0) space.regain(unused, layers.needingRoom * states.mostBlocks);
+    if (unused > 0) space.regain(unused, needingRoom(layers) * states.mostBlocks);
     if (layers.unmarked.size <= UNMARKED_MAX) return undefined;
     return this.flushed(() => clone.flush()).catch((error) => this.#notWritten(error));
   }

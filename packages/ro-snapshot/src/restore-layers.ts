@@ -77,15 +77,6 @@ export class RestoreLayers {
     return top === undefined ? 0 : Math.max(0, top.total - top.done);
   }
 
-  /**
-   * Blocks that there must be room for, at most, also if a crash comes: one more than remain. Those that
-   * are saved and not marked need none, but have it in hand for a while, one after the other, and count
-   * as done.
-   */
-  get needingRoom(): number {
-    return this.remaining + 1;
-  }
-
   /** Blocks that are done and not marked. */
   get unmarked(): ReadonlySet<number> {
     return this.#unmarked;

@@ -4,6 +4,7 @@
  */
 import { isStorageError, StorageError } from '@palimpsest/block-device';
 import { atLevel, LEVELS_MAX, LIVE } from '@palimpsest/save-volume';
+import type { RestoreLayers } from './restore-layers.js';
 import type { RestoreSource } from './restore-source.js';
 import type { RestoreParts } from './restores.js';
 import { ZEROS } from './saved-states.js';
@@ -85,6 +86,14 @@ async function setAside(parts: RestoreParts, blocks: number, each: number): Prom
 }
 
 /**
+ * Blocks that there must be room for, at most, also if a crash comes: one more than remain. Those that are
+ * saved and not marked need none, but have it in hand for a while, one after the other, and count as done.
+ */
+export function needingRoom({ remaining }: RestoreLayers): number {
+  return remaining + 1;
+}
+
+/**
  * RS4, of restores that were running. How many blocks were done is kept as of the last cursor, so more
  * than there was before may be asked for, and not be there. Then each block is looked at: what they
  * need in all was set aside until the crash, and nobody else can have taken it.
@@ -92,7 +101,7 @@ async function setAside(parts: RestoreParts, blocks: number, each: number): Prom
 export async function setAsideAgain(parts: RestoreParts): Promise<void> {
   const { layers, save, space, states } = parts;
   try {
-    await setAside(parts, layers.needingRoom, states.mostBlocks);
+    await setAside(parts, needingRoom(layers), states.mostBlocks);
   } catch (error) {
     if (!isStorageError(error, 'ERR_NO_SPACE')) throw error;
     const { blocks, marks } = await neededExactly(parts);
