@@ -2,6 +2,7 @@
  * Curves over NBD: how the server's cost of one request grows. The cost is CPU time, which hardly
  * depends on what else the machine does; each point is the least of a few runs.
  */
+import { join } from 'node:path';
 import { control } from '../../scripts/lib/daemon.mjs';
 import { curveOf } from './findings.mjs';
 import { measure } from './over-nbd.mjs';
@@ -59,7 +60,7 @@ export async function curvesOverNbd(ours, options) {
 }
 
 /** A branch of a snapshot of a branch of ..., each with 64 blocks of its own. */
-async function alongDepth({ store, at }, options) {
+async function alongDepth({ store, at, saved }, options) {
   const points = [];
   let base = 'prod@q1';
   for (let depth = 1; depth <= DEPTHS.at(-1); depth += 1) {
@@ -75,7 +76,10 @@ async function alongDepth({ store, at }, options) {
       }
     });
     if (DEPTHS.includes(depth)) {
-      points.push({ at: depth, value: await costOf({ at: at(name) }, READ, options) });
+      points.push({
+        at: depth,
+        value: await costOf({ at: at(name), reads: saved }, READ, options),
+      });
       options.say(`depth ${depth}`);
     }
     base = `${name}@s`;
@@ -87,6 +91,7 @@ async function alongDepth({ store, at }, options) {
 /** Production and a snapshot of it, of which more and more is saved. */
 async function alongShare({ store, at }, options) {
   const { size } = options;
+  const reads = () => [join(store, 'volumes', 'share.img'), join(store, 'save.pal')];
   await control.createVolume(store, 'share', size);
   await overwrite(at('share')(), 0, 1);
   await control.createSnapshot(store, 'share@s');
@@ -95,8 +100,8 @@ async function alongShare({ store, at }, options) {
   for (const [n, share] of SHARES.entries()) {
     if (n > 0) await overwrite(at('share')(), SHARES[n - 1], share);
     const label = `${100 * share} %`;
-    production.push({ at: label, value: await costOf({ at: at('share') }, READ, options) });
-    snapshot.push({ at: label, value: await costOf({ at: at('share@s') }, READ, options) });
+    production.push({ at: label, value: await costOf({ at: at('share'), reads }, READ, options) });
+    snapshot.push({ at: label, value: await costOf({ at: at('share@s'), reads }, READ, options) });
     options.say(`${label} saved`);
   }
   return [
@@ -105,11 +110,14 @@ async function alongShare({ store, at }, options) {
   ];
 }
 
-async function alongConnections({ at }, options) {
+async function alongConnections({ targets }, options) {
   const points = [];
   for (const connections of CONNECTIONS) {
     const job = { ...READ, depth: 16, connections };
-    points.push({ at: connections, value: await costOf({ at: at('plain') }, job, options) });
+    points.push({
+      at: connections,
+      value: await costOf(targets['ours: production'], job, options),
+    });
     options.say(`${connections} connections`);
   }
   return curve('read of production, depth 16 each', 'connections', points);

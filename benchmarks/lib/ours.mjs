@@ -1,12 +1,12 @@
 /**
  * Our server as users run it: the built daemon, with a store on disk. Every image starts with the
- * same bytes as the peers', all allocated, and is read once, so that the page cache is warm.
+ * same bytes as the peers', all allocated.
  */
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { control, nbdSocket, nbdUri, pal, startDaemon } from '../../scripts/lib/daemon.mjs';
-import { asClient, chill, overwrite, warm } from './targets.mjs';
+import { asClient, chill, overwrite } from './targets.mjs';
 
 /** @typedef {import('./targets.mjs').Target} Target */
 
@@ -33,33 +33,36 @@ export async function startOurs(directory, { image, snapshots, profile, whileGro
     paths[name] = join(directory, `${name}.img`);
     await copyFile(image, paths[name]);
     await pal(store, 'volume', 'adopt', paths[name], '--name', name);
-    await warm(paths[name]);
   }
   let log = '';
   const nodeArgs = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const daemon = await startDaemon(store, { nodeArgs, log: (text) => (log += text) });
   const { pid } = daemon;
   const at = (name) => () => ({ uri: nbdUri(store, name), pid, socket: nbdSocket(store), name });
+  const production = () => [paths.prod];
+  const saved = () => [paths.prod, join(store, 'save.pal')];
   let taken = 0;
   let branches = 0;
   let nested = 0;
   const group = {
     store,
     at,
+    saved,
     /** @type {Record<string, Target>} */
     targets: {
-      'ours: production': { at: at('plain') },
+      'ours: production': { at: at('plain'), reads: () => [paths.plain] },
       'ours: production, cold': { at: at('plain'), prepare: () => chill([paths.plain]) },
-      'ours: production with snapshots': { at: at('prod') },
+      'ours: production with snapshots': { at: at('prod'), reads: production },
       'ours: first writes': {
         at: at('prod'),
+        reads: production,
         async prepare() {
           taken += 1;
           await control.createSnapshot(store, `prod@r${taken}`);
         },
       },
-      'ours: oldest snapshot': { at: at('prod@q1') },
-      'ours: youngest snapshot': { at: at(`prod@q${snapshots}`) },
+      'ours: oldest snapshot': { at: at('prod@q1'), reads: saved },
+      'ours: youngest snapshot': { at: at(`prod@q${snapshots}`), reads: saved },
       'ours: new branch': {
         at: () => at(`prod/b${branches}`)(),
         async prepare() {
@@ -67,7 +70,7 @@ export async function startOurs(directory, { image, snapshots, profile, whileGro
           await control.createBranch(store, `prod/b${branches}`, 'prod@q1');
         },
       },
-      'ours: newest branch': { at: () => at(`prod/b${branches}`)() },
+      'ours: newest branch': { at: () => at(`prod/b${branches}`)(), reads: saved },
       'ours: new branch of a branch': {
         at: () => at(`prod/n${nested}`)(),
         async prepare() {
@@ -76,9 +79,10 @@ export async function startOurs(directory, { image, snapshots, profile, whileGro
           await control.createBranch(store, `prod/n${nested}`, `prod/b${branches}@n${nested}`);
         },
       },
-      'ours: newest branch of a branch': { at: () => at(`prod/n${nested}`)() },
+      'ours: newest branch of a branch': { at: () => at(`prod/n${nested}`)(), reads: saved },
       'ours: during a restore': {
         at: at('back'),
+        reads: () => [paths.back, join(store, 'save.pal')],
         prepare: () => control.restore(store, 'back', 'back@s', { bytesPerSecond: RESTORE_RATE }),
         async after() {
           await control.cancelRestore(store, 'back');

@@ -1,6 +1,6 @@
 /**
  * The servers that ours is compared with: qemu-nbd and nbdkit, each on an image of its own with the same
- * bytes, all allocated, and read once. Only processes started here are ended here.
+ * bytes, all allocated. Only processes started here are ended here.
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { chill, warm } from './targets.mjs';
+import { chill } from './targets.mjs';
 
 /** @typedef {import('./targets.mjs').Target} Target */
 
@@ -22,7 +22,6 @@ export async function startPeers(directory, { image }) {
   for (const name of ['raw', 'nbdkit', 'cow', 'base']) {
     images[name] = join(directory, `${name}.img`);
     await copyFile(image, images[name]);
-    await warm(images[name]);
   }
   const start = async (name, command, args) => {
     const socket = join(directory, `${name}.sock`);
@@ -56,7 +55,6 @@ export async function startPeers(directory, { image }) {
   ]);
   const internal = join(directory, 'internal.qcow2');
   await exec('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', image, internal]);
-  await warm(internal);
   const overlay = join(directory, 'overlay.qcow2');
   let withSnapshot = await qemu('internal', 'qcow2', internal);
   let onOverlay;
@@ -70,16 +68,18 @@ export async function startPeers(directory, { image }) {
     onOverlay = await qemu('overlay', 'qcow2', overlay);
   };
   await makeOverlay();
+  const overlaid = () => [images.base, overlay];
   return {
     /** @type {Record<string, Target>} */
     targets: {
-      'qemu-nbd raw': { at: () => raw.at },
+      'qemu-nbd raw': { at: () => raw.at, reads: () => [images.raw] },
       'qemu-nbd raw, cold': { at: () => raw.at, prepare: () => chill([images.raw]) },
       'nbdkit file, cold': { at: () => file.at, prepare: () => chill([images.nbdkit]) },
-      'nbdkit file': { at: () => file.at },
-      'nbdkit cow': { at: () => cow.at },
+      'nbdkit file': { at: () => file.at, reads: () => [images.nbdkit] },
+      'nbdkit cow': { at: () => cow.at, reads: () => [images.cow] },
       'qemu-nbd qcow2 after snapshot': {
         at: () => withSnapshot.at,
+        reads: () => [internal],
         async prepare() {
           // An internal snapshot can only be made while no server has the image open.
           await withSnapshot.stop();
@@ -88,11 +88,15 @@ export async function startPeers(directory, { image }) {
           withSnapshot = await qemu('internal', 'qcow2', internal);
         },
       },
-      'qemu-nbd qcow2 with snapshots': { at: () => withSnapshot.at },
-      'qemu-nbd qcow2 overlay': { at: () => onOverlay.at },
+      'qemu-nbd qcow2 with snapshots': { at: () => withSnapshot.at, reads: () => [internal] },
+      'qemu-nbd qcow2 overlay': { at: () => onOverlay.at, reads: overlaid },
       'qemu-nbd qcow2, 1 TiB': { at: () => hugeQcow2.at },
       'qemu-nbd raw, 1 TiB': { at: () => hugeRaw.at },
-      'qemu-nbd new qcow2 overlay': { at: () => onOverlay.at, prepare: makeOverlay },
+      'qemu-nbd new qcow2 overlay': {
+        at: () => onOverlay.at,
+        reads: overlaid,
+        prepare: makeOverlay,
+      },
     },
     async stop() {
       for (const server of started) await server.stop();

@@ -13,6 +13,8 @@ const exec = promisify(execFile);
 /**
  * @typedef {object} Target
  * @property {() => { uri: string, pid: number, socket: string, name: string }} at where it is now
+ * @property {() => string[]} [reads] files that the server reads; the page cache has them when a
+ *   measurement begins, see `measure`
  * @property {() => Promise<void>} [prepare] called before each measurement
  * @property {() => Promise<void>} [after] called after each measurement
  */
