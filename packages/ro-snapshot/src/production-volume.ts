@@ -169,7 +169,7 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
           if (plan !== undefined) this.#unused.put(batch, record.id, plan);
           return record;
         },
-        added: () => this.#follow(),
+        added: () => this.#follow(true),
       });
     });
   }
@@ -310,10 +310,11 @@ export class ProductionVolume implements AsyncDisposable, SnapshotTaker {
     if (failure !== undefined || refusal !== undefined) throw failure ?? refusal;
   }
 
-  /** What follows from the queue and the restores as they are now. */
-  #follow(): void {
+  /** What follows from the queue and the restores as they are now; `taken`: a snapshot just was. */
+  #follow(taken = false): void {
     this.#copyOut.youngest = this.#queue.youngest;
-    this.#saved.reset(this.#queue.answering);
+    if (taken) this.#saved.begin(this.#queue.youngest);
+    else this.#saved.reset(this.#queue.answering);
     this.#unused.reset(this.#queue.unused);
     this.#states.follow(this.#queue);
   }

@@ -4,7 +4,9 @@
  *
  *   RG1  A region is loaded once at a time: who asks meanwhile waits for the same load.
  *   RG2  What is noted in a region that is being loaded stays noted: a load only adds.
- *   RG3  A load that began before `reset` leaves nothing behind.
+ *   RG3  A load that began before `reset` or `begin` leaves nothing behind.
+ *   RG4  After `begin` there is nothing to load: a region is known as `make` gives it. So it is until a
+ *        region is dropped, as what was noted in that one must be loaded.
  */
 
 interface Region<Facts> {
@@ -17,53 +19,57 @@ interface Region<Facts> {
 export class Regions<Facts> {
   readonly #blocks: number;
   readonly #most: number;
+  readonly #make: () => Facts;
   #regions = new Map<number, Region<Facts>>();
+  /** RG4. */
+  #begun = false;
 
-  /** Keeps `most` regions of so many blocks. */
-  constructor(blocks: number, most: number) {
+  /** Keeps `most` regions of so many blocks; `make` gives one that nothing is known of. */
+  constructor(blocks: number, most: number, make: () => Facts) {
     this.#blocks = blocks;
     this.#most = most;
+    this.#make = make;
   }
 
   /** Forgets everything. */
   reset(): void {
     this.#regions = new Map();
+    this.#begun = false;
+  }
+
+  /** Begins where nothing was noted in any region yet (RG4). */
+  begin(): void {
+    this.reset();
+    this.#begun = true;
   }
 
   /** What is known of the region of `block`; `undefined` until it is loaded. */
   of(block: number): Facts | undefined {
-    const region = this.#regions.get(Math.floor(block / this.#blocks));
+    const index = Math.floor(block / this.#blocks);
+    const region = this.#regions.get(index);
+    if (region === undefined && this.#begun) return this.#add(index, true).facts;
     return region?.loaded === true ? region.facts : undefined;
   }
 
   /** The same, also while it is being loaded: to note what changes (RG2). */
   noted(block: number): Facts | undefined {
-    return this.#regions.get(Math.floor(block / this.#blocks))?.facts;
+    return this.of(block) ?? this.#regions.get(Math.floor(block / this.#blocks))?.facts;
   }
 
   /**
-   * Loads the region of `block`: `fill` is called with what `make` gave, and its first block. It may have
+   * Loads the region of `block`: `fill` is called with its facts, and its first block. It may have
    * been dropped again, or all been forgotten, when this resolves: look again.
    * @throws what `fill` throws; the next call tries again
    */
-  load(
-    block: number,
-    make: () => Facts,
-    fill: (facts: Facts, start: number) => Promise<void>,
-  ): Promise<void> {
+  load(block: number, fill: (facts: Facts, start: number) => Promise<void>): Promise<void> {
+    if (this.of(block) !== undefined) return Promise.resolve();
     const index = Math.floor(block / this.#blocks);
-    const regions = this.#regions;
-    let region = regions.get(index);
-    if (region === undefined) {
-      region = { facts: make(), loaded: false, loading: undefined };
-      regions.set(index, region);
-    }
-    region.loading ??= this.#load(regions, index, region, fill);
+    const region = this.#regions.get(index) ?? this.#add(index, false);
+    region.loading ??= this.#load(index, region, fill);
     return region.loading;
   }
 
   async #load(
-    regions: Map<number, Region<Facts>>,
     index: number,
     region: Region<Facts>,
     fill: (facts: Facts, start: number) => Promise<void>,
@@ -74,14 +80,19 @@ export class Regions<Facts> {
     } finally {
       region.loading = undefined;
     }
-    if (regions.size > this.#most) evict(regions, index);
   }
-}
 
-function evict<Facts>(regions: Map<number, Region<Facts>>, keep: number): void {
-  for (const [index, { loaded }] of regions) {
-    if (!loaded || index === keep) continue;
-    regions.delete(index);
-    return;
+  /** A new region, for which another one may have to go. */
+  #add(index: number, loaded: boolean): Region<Facts> {
+    const regions = this.#regions;
+    for (const [other, { loaded }] of regions.size < this.#most ? [] : regions) {
+      if (!loaded) continue;
+      regions.delete(other);
+      this.#begun = false;
+      break;
+    }
+    const region: Region<Facts> = { facts: this.#make(), loaded, loading: undefined };
+    regions.set(index, region);
+    return region;
   }
 }

@@ -46,7 +46,9 @@ export class RestoreLayers {
   readonly #space: number;
   readonly #unused: UnusedSpans;
   #layers: readonly RestoreLayer[] = [];
-  readonly #regions = new Regions<Region>(REGION_BLOCKS, REGIONS_MAX);
+  readonly #regions = new Regions(REGION_BLOCKS, REGIONS_MAX, () =>
+    makeRegion(this.#layers.length),
+  );
   /** Done for the top layer, and the mark is not durable. */
   #unmarked = new Set<number>();
   /** Those that a flush of the clone volume covers: their marks may be written (RS2). */
@@ -184,11 +186,7 @@ export class RestoreLayers {
   /** Loads the region of `block`. */
   load(block: number): Promise<void> {
     const layers = this.#layers;
-    return this.#regions.load(
-      block,
-      () => makeRegion(layers.length),
-      (region, start) => this.#fill(layers, region, start),
-    );
+    return this.#regions.load(block, (region, start) => this.#fill(layers, region, start));
   }
 
   async #fill(layers: readonly RestoreLayer[], region: Region, start: number): Promise<void> {

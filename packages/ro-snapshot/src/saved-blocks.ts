@@ -1,7 +1,7 @@
 /**
  * SavedBlocks: the patent's bit map, one bit a block: already saved since the youngest snapshot?
- * Kept by region and loaded from the block map when a region is first written, so its memory is
- * bounded, and it need not survive anything.
+ * Kept by region, so its memory is bounded, and it need not survive anything: what is not known, as
+ * after an opening or a deletion, is loaded from the block map when a region is first written.
  *
  *   B1  A set bit means that the block map has an entry of the block whose version is the youngest
  *       snapshot or later: readers of every snapshot find it, and the block may be overwritten.
@@ -22,7 +22,7 @@ export class SavedBlocks {
   readonly #space: number;
   /** Versions that count as saved, youngest first; the last is the youngest snapshot not deleted. */
   #versions: readonly number[] = [];
-  readonly #regions = new Regions<BitMap>(REGION_BLOCKS, REGIONS_MAX);
+  readonly #regions = new Regions(REGION_BLOCKS, REGIONS_MAX, () => new BitMap(REGION_BLOCKS));
 
   constructor(save: SaveVolume, space: number) {
     this.#save = save;
@@ -33,6 +33,12 @@ export class SavedBlocks {
   reset(versions: readonly number[]): void {
     this.#versions = versions;
     this.#regions.reset();
+  }
+
+  /** Forgets every bit: a snapshot of this id was just taken, for which nothing is saved yet. */
+  begin(snapshot: number): void {
+    this.#versions = [snapshot];
+    this.#regions.begin();
   }
 
   /** Whether the block is saved; `undefined` until its region is loaded. */
@@ -49,22 +55,15 @@ export class SavedBlocks {
   /** Loads the region of `block`. */
   load(block: number): Promise<void> {
     const versions = this.#versions;
-    return this.#regions.load(
-      block,
-      () => new BitMap(REGION_BLOCKS),
-      async (bits, start) => {
-        // Entries move from a version being deleted to an older one, never back, and that is the order
-        // of the scans: none slips through between two of them.
-        for (const version of versions) {
-          await this.#save.map.eachSaved(
-            this.#space,
-            version,
-            start,
-            start + REGION_BLOCKS,
-            (found) => bits.add(found - start),
-          );
-        }
-      },
-    );
+    return this.#regions.load(block, async (bits, start) => {
+      const end = start + REGION_BLOCKS;
+      // Entries move from a version being deleted to an older one, never back, and that is the order
+      // of the scans: none slips through between two of them.
+      for (const version of versions) {
+        await this.#save.map.eachSaved(this.#space, version, start, end, (found) =>
+          bits.add(found - start),
+        );
+      }
+    });
   }
 }

@@ -1,25 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import { Regions } from '../src/regions.js';
 
+const setsOf10 = (most: number) => new Regions(10, most, () => new Set<number>());
+
 /** Regions of ten blocks, and loads that end when the test says. */
 function world(most = 100) {
-  const regions = new Regions<Set<number>>(10, most);
+  const regions = setsOf10(most);
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   const load = (block: number): Promise<void> =>
-    regions.load(
-      block,
-      () => new Set(),
-      (facts, start) => {
-        begun.push(start);
-        return new Promise((resolve) => {
-          ends.push(() => {
-            facts.add(start);
-            resolve();
-          });
+    regions.load(block, (facts, start) => {
+      begun.push(start);
+      return new Promise((resolve) => {
+        ends.push(() => {
+          facts.add(start);
+          resolve();
         });
-      },
-    );
+      });
+    });
   return { regions, begun, load, end: () => ends.shift()?.() };
 }
 
@@ -59,37 +57,48 @@ describe('regions', () => {
   });
 
   test('a load that failed is told to all who wait, and tried again by the next', async () => {
-    const regions = new Regions<Set<number>>(10, 100);
+    const regions = setsOf10(100);
     const fail = () => Promise.reject(new Error('the disk said no'));
-    const both = [0, 1].map((block) => regions.load(block, () => new Set(), fail));
+    const both = [0, 1].map((block) => regions.load(block, fail));
     for (const each of both) await expect(each).rejects.toThrow('the disk said no');
     expect(regions.of(0)).toBeUndefined();
-    await regions.load(
-      0,
-      () => new Set(),
-      () => Promise.resolve(),
-    );
+    await regions.load(0, () => Promise.resolve());
     expect(regions.of(0)).toEqual(new Set());
   });
 
   test('the oldest loaded region is dropped when there are too many, never one being loaded', async () => {
-    const regions = new Regions<Set<number>>(10, 2);
+    const regions = setsOf10(2);
     let end = (): void => undefined;
-    const slow = regions.load(
-      0,
-      () => new Set(),
-      () => new Promise((resolve) => (end = resolve)),
-    );
-    const at = (block: number) =>
-      regions.load(
-        block,
-        () => new Set(),
-        () => Promise.resolve(),
-      );
+    const slow = regions.load(0, () => new Promise((resolve) => (end = resolve)));
+    const at = (block: number) => regions.load(block, () => Promise.resolve());
     for (const block of [10, 20]) await at(block);
     expect([10, 20].map((block) => regions.of(block))).toEqual([undefined, new Set()]);
     end();
     await slow;
     expect([0, 20].map((block) => regions.of(block))).toEqual([new Set(), new Set()]);
+  });
+
+  test('RG4: where nothing was noted yet, a region is known without a load, and notes stay', () => {
+    const { regions, begun, load } = world();
+    void load(5);
+    regions.begin();
+    expect(regions.of(5)).toEqual(new Set());
+    regions.noted(25)?.add(25);
+    expect(regions.of(21)).toEqual(new Set([25]));
+    void load(31);
+    expect(begun).toEqual([0]);
+    regions.reset();
+    expect(regions.of(21)).toBeUndefined();
+  });
+
+  test('RG4: once a region was dropped, those that are not there must be loaded', () => {
+    const { regions } = world(2);
+    regions.begin();
+    for (const block of [1, 11, 21]) regions.noted(block)?.add(block);
+    expect([1, 11, 21].map((block) => regions.of(block))).toEqual([
+      undefined,
+      new Set([11]),
+      new Set([21]),
+    ]);
   });
 });

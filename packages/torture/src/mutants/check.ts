@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
-import type { Check } from './list.js';
+import type { Check } from './mutant.js';
 import { ROOT } from './tree.js';
 
 /** The torture of so many distinct crash images; most bugs die within the first hundred. */

@@ -1,30 +1,7 @@
 /**
- * The seeded bugs: each is a real one, or what a hurried change would leave out, as a patch of the
- * source text and the check that must fail. `find` must be in the file exactly once.
+ * The seeded bugs: what a hurried change would leave out, and some that were real.
  */
-
-/** What must notice a mutant. */
-export type Check =
-  /** The torture of some seeds. */
-  | { readonly kind: 'torture' }
-  /** A test file, or a folder of them, of a package. */
-  | { readonly kind: 'test'; readonly folder: string; readonly filter?: string };
-
-/** A bug and who must notice it. */
-export interface Mutant {
-  readonly name: string;
-  /** The real bug that it stands for: a row of the table in docs/TESTING.md. */
-  readonly row?: number;
-  /** What is wrong with it, in words. */
-  readonly bug: string;
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-  readonly check: Check;
-}
-
-const torture: Check = { kind: 'torture' };
-const damage: Check = { kind: 'test', folder: 'packages/torture', filter: 'damage' };
+import { damage, type Mutant, torture } from './mutant.js';
 
 /** What a hurried change would leave out. */
 export const MUTANTS: readonly Mutant[] = [
@@ -240,9 +217,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bit-map-kept-at-new-snapshot',
     bug: 'blocks saved for the last snapshot count as saved for the new one',
+    file: 'packages/ro-snapshot/src/regions.ts',
+    find: '  begin(): void {\n    this.reset();',
+    replace: '  begin(): void {',
+    check: torture,
+  },
+  {
+    name: 'bit-map-begun-at-a-deletion',
+    bug: 'nothing counts as saved for the snapshot that a deletion makes the youngest (RG4)',
     file: 'packages/ro-snapshot/src/production-volume.ts',
-    find: '    this.#saved.reset(this.#queue.answering);',
-    replace: '    if (this.#queue.records.length < 2) this.#saved.reset(this.#queue.answering);',
+    find: 'if (taken) this.#saved.begin(',
+    replace: 'if (taken || this.#queue.youngest > 0) this.#saved.begin(',
     check: torture,
   },
   {

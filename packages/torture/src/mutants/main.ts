@@ -14,7 +14,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { describe, endAll, type Outcome, run } from './check.js';
-import { MUTANTS, type Mutant } from './list.js';
+import { MUTANTS } from './list.js';
+import type { Mutant } from './mutant.js';
 import { REAL_BUGS } from './real.js';
 import { copyTree, mutated, ROOT, withBug } from './tree.js';
 

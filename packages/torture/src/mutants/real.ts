@@ -2,10 +2,7 @@
  * Seeded bugs that other systems had for real, put where our code could have them (the rows of the
  * table in docs/TESTING.md that are not in list.ts), and seven of our own in restore and refresh.
  */
-import type { Check, Mutant } from './list.js';
-
-const torture: Check = { kind: 'torture' };
-const damage: Check = { kind: 'test', folder: 'packages/torture', filter: 'damage' };
+import { damage, type Mutant, torture } from './mutant.js';
 
 export const REAL_BUGS: readonly Mutant[] = [
   {

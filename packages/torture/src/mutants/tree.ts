@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Mutant } from './list.js';
+import type { Mutant } from './mutant.js';
 
 /** The sources themselves. */
 export const ROOT: string = fileURLToPath(new URL('../../../..', import.meta.url));
