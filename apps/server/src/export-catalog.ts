@@ -22,7 +22,7 @@ export function createExportCatalog(store: Store): ExportCatalog {
       try {
         const opened = await store.openExport(reference);
         const { device, description, release } = opened;
-        return { device, description, release, contexts: contextsOf(store, opened) };
+        return { device, description, release, contexts: () => contextsOf(store, opened) };
       } catch (error) {
         // To a client, what is not a name here is as unknown as a name that is not taken.
         if (isUnknown(error)) return undefined;

@@ -14,8 +14,11 @@ export interface NbdExport {
   readonly device: BlockDevice;
   /** A line for people. */
   readonly description?: string;
-  /** What clients may ask about ranges, beside `base:allocation`, which every device has. */
-  readonly contexts?: readonly MetaContext[];
+  /**
+   * What clients may ask about ranges, beside `base:allocation`, which every device has. Called only
+   * for a client that asks what there is, or for one of these: most never do.
+   */
+  contexts?(): readonly MetaContext[];
   /** Called exactly once per open, when no request is under way any more. */
   release(): Promise<void>;
 }

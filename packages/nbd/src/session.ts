@@ -426,7 +426,7 @@ export class Session {
         this.#reply(option, OPTION_REPLY.errUnknown, NO_EXPORT);
         return false;
       }
-      const offer = offerOf(opened);
+      const offer = offerOf(opened, set ? queries : undefined);
       const names = set ? namesChosen(offer, queries) : namesListed(offer, queries);
       const replies = names.map((context, index) => {
         const data = encodeMetaContext(set ? index + 1 : 0, context); // X2
@@ -441,7 +441,7 @@ export class Session {
   /** The contexts chosen for `name`, as this opening of it has them; undefined: one is gone (X3). */
   #agreed(name: string, opened: NbdExport): readonly AgreedContext[] | undefined {
     const chosen = this.#contexts?.name === name ? this.#contexts.chosen : [];
-    return agreedContexts(offerOf(opened), chosen);
+    return agreedContexts(offerOf(opened, chosen), chosen);
   }
 
   /** Decodes an option's data; what is not well formed is answered here. */
@@ -525,9 +525,11 @@ export class Session {
   }
 }
 
-/** `base:allocation` first, then what the catalog adds. */
-function offerOf(opened: NbdExport): readonly MetaContext[] {
-  return [allocationContext(opened.device), ...(opened.contexts ?? [])];
+/** `base:allocation`, then what the catalog adds, if that is wanted: it may be a long list. */
+function offerOf(opened: NbdExport, wanted?: readonly string[]): readonly MetaContext[] {
+  const own = allocationContext(opened.device);
+  if (wanted?.every((name) => name === own.name) === true) return [own];
+  return [own, ...(opened.contexts?.() ?? [])];
 }
 
 const NO_DATA = 'the option takes no data';

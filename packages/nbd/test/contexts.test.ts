@@ -188,6 +188,20 @@ test('X3 a chosen context that is gone at GO is an error, not an answer without 
   expect((await client.option(OPTION.go, go)).at(-1)?.type).toBe(OPTION_REPLY.ack);
 });
 
+test('the catalog is asked for contexts by a client that wants one, and by no other', async () => {
+  let asked = 0;
+  const contexts = () => {
+    asked += 1;
+    return offer();
+  };
+  const { server } = serveMemory({ contexts });
+  await new TestClient(server).connect('disk', { contexts: ['base:allocation'] });
+  await new TestClient(server).connect('disk', { contexts: [] });
+  expect(asked).toBe(0);
+  await new TestClient(server).connect('disk', { contexts: [DEPTH] });
+  expect(asked).toBe(2); // as it chooses, and as the export is opened for good (X3)
+});
+
 test('a client that leaves while 4 GiB are described is noticed between two slices', async () => {
   const gate = latch();
   let asked = 0;

@@ -95,7 +95,7 @@ export function serveMemory(
         return {
           device: name === 'locked' ? locked : device,
           description: 'the disk',
-          ...(options.contexts === undefined ? {} : { contexts: options.contexts() }),
+          ...(options.contexts === undefined ? {} : { contexts: options.contexts }),
           async release() {
             if (released) throw new Error('released twice');
             released = true;

@@ -116,7 +116,7 @@ export async function listen(
         return {
           device,
           description: `about ${name}`,
-          contexts,
+          contexts: () => contexts,
           release: async () => void count(name, -1),
         };
       },
