@@ -104,7 +104,8 @@ export class BlockTree {
   seek(space: number, second: number, third: number): Found | undefined | typeof MISS {
     const { address, checksum: sum, levels } = this.root;
     if (levels === 0) return undefined;
-    return this.#seekIn(address, sum, levels - 1, space, second, third);
+    const page = this.#pages.get(this.#tree, levels - 1, address, sum);
+    return page === undefined ? MISS : this.#seekIn(page, space, second, third);
   }
 
   /** Brings in the page that `seek` missed. */
@@ -236,27 +237,23 @@ export class BlockTree {
   }
 
   #seekIn(
-    address: number,
-    sum: number,
-    level: number,
+    page: Page,
     space: number,
     second: number,
     third: number,
   ): Found | undefined | typeof MISS {
-    const page = this.#pages.get(this.#tree, level, address, sum);
-    if (page === undefined) return MISS;
-    if (level === 0) {
-      const index = lowerBound(page.view, page.count, this.#stride, space, second, third);
-      return index < page.count
-        ? { view: page.view, at: PAGE_HEADER.size + index * this.#stride }
-        : undefined;
+    const { view, count } = page;
+    if (page.level === 0) {
+      const index = lowerBound(view, count, this.#stride, space, second, third);
+      return index < count ? { view, at: PAGE_HEADER.size + index * this.#stride } : undefined;
     }
     // Nothing in the child that should hold the key means it starts in the next one.
-    for (let index = childIndex(page, space, second, third); index < page.count; index += 1) {
-      const at = PAGE_HEADER.size + index * CHILD.size;
-      const childAddress = getU48(page.view, at + CHILD.at.address);
-      const childSum = page.view.getUint32(at + CHILD.at.checksum, true);
-      const found = this.#seekIn(childAddress, childSum, level - 1, space, second, third);
+    for (let index = childIndex(page, space, second, third); index < count; index += 1) {
+      const child =
+        page.children[index] ?? this.#pages.child(this.#tree, page, index, childRef(page, index));
+      if (child === undefined) return MISS;
+      if (!child.touched) child.touched = true;
+      const found = this.#seekIn(child, space, second, third);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -513,13 +510,39 @@ function lowerBound(
 ): number {
   let low = 0;
   let high = count;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareKey(view, PAGE_HEADER.size + middle * stride, space, second, third) < 0)
-      low = middle + 1;
-    else high = middle;
+  // From a guess on in steps that double, until the key is between two probes; then by halves.
+  let probe = guess(view, count, stride, space, second);
+  for (let step = 1; low < high; step *= 2) {
+    const isBelow = compareKey(view, PAGE_HEADER.size + probe * stride, space, second, third) < 0;
+    if (isBelow) low = probe + 1;
+    else high = probe;
+    const next = isBelow ? probe + step : probe - step;
+    probe = next < low || next >= high ? (low + high) >>> 1 : next;
   }
   return low;
+}
+
+/**
+ * Where a key is if blocks lie evenly between the first and the last of the page, as they mostly do: each
+ * probe elsewhere is a line of memory that the processor has to wait for.
+ */
+function guess(
+  view: DataView,
+  count: number,
+  stride: number,
+  space: number,
+  second: number,
+): number {
+  const first = PAGE_HEADER.size;
+  const last = first + (count - 1) * stride;
+  const isOfOneSpace =
+    count > 1 && view.getUint32(first, true) === space && view.getUint32(last, true) === space;
+  if (!isOfOneSpace) return count >>> 1;
+  const least = getU48(view, first + KEY.at.second);
+  const most = getU48(view, last + KEY.at.second);
+  if (second <= least) return 0;
+  if (second >= most) return count - 1;
+  return Math.floor(((second - least) / (most - least)) * (count - 1));
 }
 
 /** The last child whose lower bound is not after the key, or the first one. */

@@ -2,6 +2,9 @@
  * Pages of the block map's trees in memory, at most a budget of them. A look-up is synchronous:
  * when a page is not here it gives up with MISS, the caller awaits `fetch` and looks again. So there
  * is one look-up code for the fast case and the slow one, and nothing is held across an await.
+ *
+ *   P1  An inner page leads to the pages beneath that were looked at through it, each only while both are
+ *       kept: a walk down needs no search, and a page that is dropped is nobody's any more.
  */
 import { type BlockDevice, isStorageError, StorageError } from '@palimpsest/block-device';
 import { checksum, viewOf } from '@palimpsest/bytes';
@@ -24,6 +27,11 @@ export interface Page extends PageRef {
   readonly count: number;
   /** Looked at since the cache last considered dropping it. */
   touched: boolean;
+  /** P1, by their place in the page; none of a leaf. */
+  readonly children: (Page | undefined)[];
+  /** The page that has this one among its children, and at which place. */
+  parent: Page | undefined;
+  place: number;
 }
 
 interface Missing {
@@ -32,6 +40,9 @@ interface Missing {
   readonly address: number;
   readonly checksum: number;
 }
+
+/** Of a leaf. */
+const NO_CHILDREN: Page[] = [];
 
 /** See the file header. */
 export class PageCache {
@@ -58,6 +69,17 @@ export class PageCache {
     }
     this.#missing = { tree, level, address, checksum: sum };
     return undefined;
+  }
+
+  /** The same for the page at a place of another one, which leads to it from now on (P1). */
+  child(tree: number, parent: Page, place: number, ref: PageRef): Page | undefined {
+    const page = this.get(tree, parent.level - 1, ref.address, ref.checksum);
+    if (page === undefined) return undefined;
+    if (page.parent !== undefined) page.parent.children[page.place] = undefined;
+    page.parent = parent;
+    page.place = place;
+    parent.children[place] = page;
+    return page;
   }
 
   /**
@@ -109,16 +131,22 @@ export class PageCache {
   /** Keeps a page that was just read or written. */
   add(ref: PageRef, bytes: Uint8Array): Page {
     const view = viewOf(bytes);
+    const level = view.getUint8(PAGE_HEADER.at.level);
+    const count = view.getUint16(PAGE_HEADER.at.count, true);
     const page: Page = {
       address: ref.address,
       checksum: ref.checksum,
       bytes,
       view,
-      level: view.getUint8(PAGE_HEADER.at.level),
-      count: view.getUint16(PAGE_HEADER.at.count, true),
+      level,
+      count,
       touched: true,
+      children: level === 0 ? NO_CHILDREN : new Array(count).fill(undefined),
+      parent: undefined,
+      place: 0,
     };
-    this.#pages.delete(ref.address);
+    const before = this.#pages.get(ref.address);
+    if (before !== undefined) this.#drop(before);
     this.#pages.set(ref.address, page);
     if (this.#pages.size > this.#capacity) this.#evict();
     return page;
@@ -127,10 +155,21 @@ export class PageCache {
   /** Second chance: the oldest page goes unless it was looked at, in which case it is young again. */
   #evict(): void {
     for (const [address, page] of this.#pages) {
+      if (!page.touched) {
+        this.#drop(page);
+        return;
+      }
       this.#pages.delete(address);
-      if (!page.touched) return;
       page.touched = false;
       this.#pages.set(address, page);
     }
+  }
+
+  /** P1. */
+  #drop(page: Page): void {
+    this.#pages.delete(page.address);
+    if (page.parent !== undefined) page.parent.children[page.place] = undefined;
+    for (const child of page.children) if (child !== undefined) child.parent = undefined;
+    page.children.fill(undefined);
   }
 }

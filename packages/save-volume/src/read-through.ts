@@ -19,7 +19,15 @@ export interface Layers {
 
 /** Fills `target`, whole blocks, with the bytes at `position`. */
 export function readThrough(layers: Layers, target: Uint8Array, position: number): Completion {
-  return together((waits) => readBlocks(layers, target, position / layers.blockSize, waits));
+  const first = position / layers.blockSize;
+  if (target.length !== layers.blockSize) {
+    return together((waits) => readBlocks(layers, target, first, waits));
+  }
+  // A block of its own that is read at once, as most random reads are, needs no list of what to wait for.
+  const found = layers.readOwn(first, target);
+  if (found === true) return undefined;
+  if (found !== false) return layers.readLater(found, first, target);
+  return together((waits) => layers.readBeneath(first, target, waits));
 }
 
 function readBlocks(
@@ -37,7 +45,7 @@ function readBlocks(
   // Blocks from `run` up to the one looked at are not the device's own.
   let run = 0;
   for (let index = 0; index < count; index += 1) {
-    const part = count === 1 ? target : target.subarray(index * blockSize, (index + 1) * blockSize);
+    const part = target.subarray(index * blockSize, (index + 1) * blockSize);
     const found = layers.readOwn(first + index, part);
     if (found === false) continue;
     if (found !== true) waits.push(layers.readLater(found, first + index, part));
