@@ -19,6 +19,7 @@ const TIMEOUT_MS = 120_000;
  * @property {number} [bytes] carry out exactly so many bytes, each block once, instead of a time
  * @property {number} [offset] where the bytes start
  * @property {number} [reads] percent of a mixed load that are reads
+ * @property {number} [times] as long as others, where two nearly equal rates are compared
  * @property {number} [flushEvery] writes after which one flush is asked for
  */
 
@@ -55,7 +56,12 @@ export async function runFio({ uri, pid }, job, { seconds, size, seed }) {
     ...(job.reads === undefined ? [] : [`--rwmixread=${job.reads}`]),
     ...(job.flushEvery === undefined ? [] : [`--fsync=${job.flushEvery}`]),
     ...(job.bytes === undefined
-      ? ['--time_based', `--runtime=${seconds}`, `--size=${size}`, '--norandommap']
+      ? [
+          '--time_based',
+          `--runtime=${seconds * (job.times ?? 1)}`,
+          `--size=${size}`,
+          '--norandommap',
+        ]
       : [`--size=${job.bytes}`, `--offset=${job.offset ?? 0}`]),
   ]);
   const cpu = cpuSeconds(pid) - before;

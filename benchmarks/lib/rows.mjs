@@ -35,6 +35,8 @@ const FLUSHES = 'Flushes';
 
 /** Each block of this many bytes once: what first writes are measured on. */
 const ONCE = { bytes: 64 * MIB };
+/** Ours beside ours. */
+const LONG = { times: 3 };
 const MIXED = { reads: 70, flushEvery: 32, bytes: 32 * MIB };
 
 /** @type {Row[]} */
@@ -73,7 +75,7 @@ export const ROWS = [
     measure: 'latency',
   },
   row(
-    ...[SNAPSHOTS, 'oldest of 1,000, random read, depth 64', small('randread', 64)],
+    ...[SNAPSHOTS, 'oldest of 1,000, random read, depth 64', small('randread', 64, LONG)],
     ...['ours: oldest snapshot', ['ours: youngest snapshot', 0.9], [PLAIN]],
   ),
   row(
@@ -94,7 +96,7 @@ export const ROWS = [
     ...[[OVERLAY], [COW]],
   ),
   row(
-    ...[BRANCHES, 'random read, depth 64', small('randread', 64), 'ours: newest branch'],
+    ...[BRANCHES, 'random read, depth 64', small('randread', 64, LONG), 'ours: newest branch'],
     ...[[PLAIN, 0.8], [OVERLAY]],
   ),
   row(

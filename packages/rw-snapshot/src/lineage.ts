@@ -262,7 +262,8 @@ export class Lineage {
     const length = Math.max(0, Math.min(target.length, size - position));
     if (length < target.length) target.fill(0, length);
     if (length === 0) return;
-    const completion = this.#bottom?.readInto(target.subarray(0, length), position);
+    const part = length === target.length ? target : target.subarray(0, length);
+    const completion = this.#bottom?.readInto(part, position);
     if (completion !== undefined) waits.push(completion);
   }
 

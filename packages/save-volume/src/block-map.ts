@@ -16,6 +16,7 @@ import { BlockTree, type PageSupply, readKey, type TreeRoot } from './block-tree
 import { listBlocksBetween } from './blocks-between.js';
 import { readEntry } from './entries.js';
 import { ENTRY, KEY } from './format.js';
+import { KnownPlaces, type Place, UNKNOWN } from './known-places.js';
 import { MISS, PageCache } from './page-cache.js';
 import { type MapEntry, type PendingEntry, PendingMap } from './pending-map.js';
 import { treeUpdates } from './tree-updates.js';
@@ -36,6 +37,7 @@ export class BlockMap {
   readonly byBlock: BlockTree;
   readonly byVersion: BlockTree;
   #missed: BlockTree;
+  readonly #places = new KnownPlaces();
 
   constructor(device: BlockDevice, blockSize: number, cacheBytes: number, roots: MapRoots) {
     const pages = new PageCache(device, blockSize, cacheBytes);
@@ -60,6 +62,21 @@ export class BlockMap {
       if (best === undefined || entry.version < best.version) best = entry;
     }
     return best;
+  }
+
+  /** Where the bytes are of what `lookUp` finds; quicker for a block that was asked for lately. */
+  placeOf(space: number, block: number, version: number): Place | undefined | typeof MISS {
+    const known = this.#places.find(space, block, version);
+    if (known !== UNKNOWN) return known;
+    const entry = this.lookUp(space, block, version);
+    if (entry !== MISS) this.#places.keep(space, block, version, entry);
+    return entry;
+  }
+
+  /** Puts or removes an entry; durable with the journal's record of it. */
+  change(space: number, block: number, entry: MapEntry, removed: boolean): void {
+    this.pending.set(space, block, entry, removed);
+    this.#places.forget(space, block);
   }
 
   /** Brings in the page that a look-up missed. */

@@ -7,6 +7,7 @@
  * only for who asks: some 75 bytes each, and nothing for the garbage collector to walk. A second table
  * leads to the blocks of a stretch, so that looking through a part of a space costs what is in it.
  */
+import { hashOf } from './hash.js';
 
 /** Where the bytes of one block, as of one version, are. */
 export interface MapEntry {
@@ -276,12 +277,4 @@ function makeColumns(rows: number): Columns {
     next: new Int32Array(rows),
     nextInStretch: new Int32Array(rows),
   };
-}
-
-/** Neighbours must not collide, nor blocks a power of two apart. */
-function hashOf(space: number, block: number): number {
-  const high = Math.floor(block / 0x1_0000_0000);
-  let hash = Math.imul((block >>> 0) ^ Math.imul(space + high, 0x9e37_79b1), 0x85eb_ca6b);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0xc2b2_ae35) >>> 7;
 }

@@ -40,6 +40,7 @@ import { EarmarkedSpace } from './earmark.js';
 import { ENTRY, JOURNAL_HEADER, NO_BYTES, OBJECT_HEADER, REMOVE, ZERO } from './format.js';
 import type { BlockRun } from './groups.js';
 import { encodeRecord, recordBlocks } from './journal.js';
+import type { Place } from './known-places.js';
 import { type Counters, newCounters, type SaveVolumeMetrics } from './metrics.js';
 import { encodeObjects } from './objects.js';
 import { MISS } from './page-cache.js';
@@ -275,7 +276,7 @@ export class SaveVolume implements AsyncDisposable {
     version: number,
     target: Uint8Array,
   ): boolean | Promise<boolean> {
-    const entry = this.map.lookUp(space, block, version);
+    const entry = this.map.placeOf(space, block, version);
     if (entry === MISS) return this.#readSavedSlowly(space, block, version, target);
     if (entry === undefined) return false;
     if ((entry.flags & NO_BYTES) !== 0) return withoutBytes(entry, target);
@@ -764,14 +765,14 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   async #apply(batch: Batch, addresses: readonly number[]): Promise<void> {
-    const { pending } = this.map;
+    const { map } = this;
     for (const [index, put] of batch.newBlocks.entries()) {
       const { version, checksum: sum } = put;
       const entry = { version, address: addresses[index] as number, flags: 0, checksum: sum };
-      pending.set(put.space, put.block, entry, false);
+      map.change(put.space, put.block, entry, false);
     }
     for (const { space, block, entry, kind } of batch.changes) {
-      pending.set(space, block, entry, kind === REMOVE);
+      map.change(space, block, entry, kind === REMOVE);
     }
     for (const { id, bytes } of batch.objects) {
       const before = this.#objects.get(id);
@@ -1132,10 +1133,10 @@ export class SaveVolume implements AsyncDisposable {
     block: number,
     version: number,
     target: Uint8Array,
-    tried?: MapEntry,
+    tried?: Place,
     completion?: Promise<void>,
   ): Promise<boolean> {
-    let entry = tried;
+    let entry: Place | undefined = tried;
     let pending = completion;
     for (;;) {
       if (entry !== undefined) {
@@ -1188,7 +1189,7 @@ const ROOM_FOR_TASK = 1024;
 const CHANGES_KEPT = { least: 16, most: 8192 };
 
 /** What an entry without bytes says of its block: zeros, or that it is read from beneath. */
-function withoutBytes(entry: MapEntry, target: Uint8Array): boolean {
+function withoutBytes(entry: Place, target: Uint8Array): boolean {
   const zero = (entry.flags & ZERO) !== 0;
   if (zero) target.fill(0);
   return zero;

@@ -231,6 +231,14 @@ export const MUTANTS: readonly Mutant[] = [
     check: torture,
   },
   {
+    name: 'known-places-never-forgotten',
+    bug: 'a block is read where it was before the map changed (W1)',
+    file: 'packages/save-volume/src/block-map.ts',
+    find: '    this.#places.forget(space, block);',
+    replace: '',
+    check: torture,
+  },
+  {
     name: 'bit-map-never-set',
     bug: 'a block is saved again at each write, over what was saved first (I2)',
     file: 'packages/ro-snapshot/src/copy-out.ts',
