@@ -202,10 +202,14 @@ export class Lineage {
       return true;
     }
     const layers = this.#layers;
+    // The answer will be kept here: the map need not remember each layer on the way that has not got it.
+    const isSearched = known === NOT_KNOWN && layers.length > 1;
     for (let depth = Math.max(0, known - 1); depth < layers.length; depth += 1) {
       const layer = layers[depth] as Layer;
+      const { space, version } = layer;
       const isPast = block >= layer.size;
-      const own = !isPast && this.#save.readSaved(layer.space, block, layer.version, target);
+      const isMissing = isSearched && this.#save.map.lookUp(space, block, version) === undefined;
+      const own = !isPast && !isMissing && this.#save.readSaved(space, block, version, target);
       // One that has begun to fill the target is waited for: the target is its until it ends.
       if (typeof own !== 'boolean') return this.#readSlowly(layers, depth, own, block, target);
       if (!own && !isPast) {
