@@ -69,7 +69,8 @@ export const ROWS = [
   {
     section: SNAPSHOTS,
     what: 'first writes, depth 1, mean latency',
-    job: small('randwrite', 1, { bytes: 8 * MIB, offset: 128 * MIB }),
+    // Two thousand requests are over in a quarter of a second, and tell the noise of the machine.
+    job: small('randwrite', 1, { bytes: 32 * MIB, offset: 128 * MIB }),
     ours: 'ours: first writes',
     peers: [{ target: PLAIN, atMost: 1.3 }],
     measure: 'latency',
