@@ -2,7 +2,7 @@
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { runCli, type Terminal } from '../src/index.js';
 
 /** What a command line did. */
@@ -26,16 +26,11 @@ export interface Setting {
   readonly bytes?: Uint8Array[];
 }
 
-const folders: string[] = [];
-
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
-});
-
 /** An empty folder, removed after the test. */
 export async function scratch(): Promise<string> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'palimpsest-cli-')));
-  folders.push(folder);
+  // Not a hook of this file: it is loaded once for many test files, and would be the first one's alone.
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 

@@ -3,21 +3,16 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createStore } from '@palimpsest/control';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { silentLogger } from '../src/logger.js';
 import { createNodeEnvironment } from '../src/node-environment.js';
 import { ensureToken } from '../src/token.js';
 
-const folders: string[] = [];
-
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
-});
-
 /** An empty folder, removed after the test. */
 export async function scratch(): Promise<string> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'palimpsest-test-')));
-  folders.push(folder);
+  // Not a hook of this file: it is loaded once for many test files, and would be the first one's alone.
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
