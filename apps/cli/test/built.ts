@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 
 /** The built command. */
 export const PROGRAM = path.resolve(import.meta.dirname, '../dist/pal.cjs');
@@ -20,13 +20,6 @@ export interface Ended {
   readonly out: string;
   readonly err: string;
 }
-
-const children = new Set<ChildProcess>();
-
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
-});
 
 /** True when the tool is there. Its absence is told, and thrown where CI is set. */
 export function present(tool: string): boolean {
@@ -62,10 +55,10 @@ export interface Running {
   stop(signal: NodeJS.Signals): Promise<Ended & { readonly tookMs: number }>;
 }
 
-/** Starts a program. */
+/** Starts a program. It ends with the test at the latest. */
 export function start(command: string, args: readonly string[], cwd: string): Running {
   const child = spawn(command, args, { cwd, stdio: 'pipe' });
-  children.add(child);
+  onTestFinished(() => void child.kill('SIGKILL'));
   let out = '';
   let err = '';
   let changed = (): void => {};
@@ -79,7 +72,6 @@ export function start(command: string, args: readonly string[], cwd: string): Ru
   });
   const ended = new Promise<number | null>((resolve) => {
     child.once('close', (code) => {
-      children.delete(child);
       resolve(code);
     });
   });
