@@ -89,9 +89,9 @@ async function alongDepth({ store, at, saved }, options) {
 }
 
 /** Production and a snapshot of it, of which more and more is saved. */
-async function alongShare({ store, at }, options) {
+async function alongShare({ store, at, save }, options) {
   const { size } = options;
-  const reads = () => [join(store, 'volumes', 'share.img'), join(store, 'save.pal')];
+  const reads = () => [join(store, 'volumes', 'share.img'), save];
   await control.createVolume(store, 'share', size);
   await overwrite(at('share')(), 0, 1);
   await control.createSnapshot(store, 'share@s');

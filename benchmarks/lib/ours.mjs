@@ -40,13 +40,15 @@ export async function startOurs(directory, { image, snapshots, profile, whileGro
   const { pid } = daemon;
   const at = (name) => () => ({ uri: nbdUri(store, name), pid, socket: nbdSocket(store), name });
   const production = () => [paths.prod];
-  const saved = () => [paths.prod, join(store, 'save.pal')];
+  const save = join(store, 'save.pal');
+  const saved = () => [paths.prod, save];
   let taken = 0;
   let branches = 0;
   let nested = 0;
   const group = {
     store,
     at,
+    save,
     saved,
     /** @type {Record<string, Target>} */
     targets: {
@@ -82,7 +84,7 @@ export async function startOurs(directory, { image, snapshots, profile, whileGro
       'ours: newest branch of a branch': { at: () => at(`prod/n${nested}`)(), reads: saved },
       'ours: during a restore': {
         at: at('back'),
-        reads: () => [paths.back, join(store, 'save.pal')],
+        reads: () => [paths.back, save],
         prepare: () => control.restore(store, 'back', 'back@s', { bytesPerSecond: RESTORE_RATE }),
         async after() {
           await control.cancelRestore(store, 'back');

@@ -71,9 +71,7 @@ export function start(command: string, args: readonly string[], cwd: string): Ru
     changed();
   });
   const ended = new Promise<number | null>((resolve) => {
-    child.once('close', (code) => {
-      resolve(code);
-    });
+    child.once('close', resolve);
   });
   return {
     child,
