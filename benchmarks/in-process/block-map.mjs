@@ -123,10 +123,13 @@ async function missing(map, entries) {
   const look = async () => {
     for (let count = 0; count < calls; count += 1) {
       const block = Math.floor(random() * entries) * STRIDE;
-      while (map.lookUp(SPACE, block, VERSION) === MISS) {
-        pages += 1;
-        await map.fetch();
-      }
+      if (map.lookUp(SPACE, block, VERSION) !== MISS) continue;
+      let looks = 0;
+      await map.withPages(() => {
+        looks += 1;
+        return map.lookUp(SPACE, block, VERSION);
+      });
+      pages += looks - 1;
     }
   };
   await look(); // fills the cache

@@ -181,28 +181,27 @@ export class OwnBlocks implements Participant {
    * once when the pages of the map that tell are in memory.
    */
   #change(batch: Batch, block: number, level: number): Promise<void> | undefined {
+    const changed = this.#changeAtOnce(batch, block, level);
+    if (changed !== MISS) return undefined;
+    return this.#save.map.withPages(() => this.#changeAtOnce(batch, block, level));
+  }
+
+  /** Puts nothing into the batch when it misses. */
+  #changeAtOnce(batch: Batch, block: number, level: number): undefined | typeof MISS {
     const { youngest } = this;
     const { map } = this.#save;
     const live = atLevel(level, LIVE);
     const first = map.lookUp(this.#space, block, youngest > 0 ? atLevel(level, youngest) : live);
-    if (first === MISS) return this.#changeSlowly(batch, block, level);
+    if (first === MISS) return MISS;
     if (youngest > 0 && (first === undefined || first.version === live)) {
       this.#record(batch, block, atLevel(level, youngest), first);
       return undefined;
     }
     const old =
       first === undefined || first.version === live ? first : map.lookUp(this.#space, block, live);
-    if (old === MISS) return this.#changeSlowly(batch, block, level);
+    if (old === MISS) return MISS;
     this.#giveBack(batch, old);
     return undefined;
-  }
-
-  /** Nothing was put into the batch before the pages were found missing. */
-  async #changeSlowly(batch: Batch, block: number, level: number): Promise<void> {
-    for (let wait: Promise<void> | undefined = this.#save.map.fetch(); wait !== undefined; ) {
-      await wait;
-      wait = this.#change(batch, block, level);
-    }
   }
 
   #record(batch: Batch, block: number, version: number, entry: MapEntry | undefined): void {

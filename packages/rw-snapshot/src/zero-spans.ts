@@ -96,11 +96,7 @@ export class ZeroSpans {
   }
 
   /** The same, bringing pages in as needed. */
-  async findEndOf(block: number): Promise<number> {
-    for (;;) {
-      const end = this.endOf(block);
-      if (end !== MISS) return end;
-      await this.#save.map.fetch();
-    }
+  findEndOf(block: number): Promise<number> {
+    return this.#save.map.withPages(() => this.endOf(block));
   }
 }

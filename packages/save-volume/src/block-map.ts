@@ -36,7 +36,6 @@ export class BlockMap {
   readonly pending: PendingMap = new PendingMap();
   readonly byBlock: BlockTree;
   readonly byVersion: BlockTree;
-  #missed: BlockTree;
   readonly #places = new KnownPlaces();
 
   constructor(device: BlockDevice, blockSize: number, cacheBytes: number, roots: MapRoots) {
@@ -44,12 +43,11 @@ export class BlockMap {
     const shape = (tree: number, stride: number) => ({ tree, stride, blockSize });
     this.byBlock = new BlockTree(shape(BY_BLOCK, ENTRY.size), device, pages, roots.blocks);
     this.byVersion = new BlockTree(shape(BY_VERSION, KEY.size), device, pages, roots.versions);
-    this.#missed = this.byBlock;
   }
 
   /**
    * The first entry of the block whose version is `version` or later, on the same level (E2).
-   * MISS: `await fetch()`.
+   * MISS: ask by `withPages`.
    */
   lookUp(space: number, block: number, version: number): MapEntry | undefined | typeof MISS {
     const head = this.pending.head(space, block);
@@ -79,9 +77,9 @@ export class BlockMap {
     this.#places.forget(space, block);
   }
 
-  /** Brings in the page that a look-up missed. */
-  fetch(): Promise<void> {
-    return this.#missed.fetch();
+  /** Runs what looks up in this map again, with one more page each time, until it does not miss. */
+  withPages<T>(lookUp: () => T | typeof MISS): Promise<T> {
+    return this.byBlock.withPages(lookUp);
   }
 
   /**
@@ -283,10 +281,7 @@ export class BlockMap {
   ): MapEntry | undefined | typeof MISS {
     for (let from = version; ; ) {
       const found = this.byBlock.seek(space, block, from);
-      if (found === MISS) {
-        this.#missed = this.byBlock;
-        return MISS;
-      }
+      if (found === MISS) return MISS;
       if (found === undefined) return undefined;
       const [foundSpace, foundBlock, foundVersion] = readKey(found.view, found.at);
       if (foundSpace !== space || foundBlock !== block) return undefined;

@@ -100,7 +100,7 @@ export class BlockTree {
     this.root = root;
   }
 
-  /** The first entry at or after the key. MISS: `await fetch()` and ask again. */
+  /** The first entry at or after the key. MISS: ask `find`. */
   seek(space: number, second: number, third: number): Found | undefined | typeof MISS {
     const { address, checksum: sum, levels } = this.root;
     if (levels === 0) return undefined;
@@ -108,9 +108,14 @@ export class BlockTree {
     return page === undefined ? MISS : this.#seekIn(page, space, second, third);
   }
 
-  /** Brings in the page that `seek` missed. */
-  fetch(): Promise<void> {
-    return this.#pages.fetch(() => this.root);
+  /** The same, bringing pages in as needed. */
+  find(space: number, second: number, third: number): Promise<Found | undefined> {
+    return this.withPages(() => this.seek(space, second, third));
+  }
+
+  /** Runs a look-up that asks this tree alone, until no page of it is missing. */
+  withPages<T>(lookUp: () => T | typeof MISS): Promise<T> {
+    return this.#pages.withPages(lookUp, () => this.root);
   }
 
   /**
@@ -124,11 +129,8 @@ export class BlockTree {
   ): Promise<void> {
     let [space, second, third] = from;
     for (;;) {
-      const found = this.seek(space, second, third);
-      if (found === MISS) {
-        await this.fetch();
-        continue;
-      }
+      let found = this.seek(space, second, third);
+      if (found === MISS) found = await this.find(space, second, third);
       if (found === undefined) return;
       const count = found.view.getUint16(PAGE_HEADER.at.count, true);
       const end = PAGE_HEADER.size + count * this.#stride;
@@ -142,16 +144,15 @@ export class BlockTree {
   }
 
   /** Entries from `from` up to but not including `to`, counted without visiting them (T4). */
-  async countBetween(
+  countBetween(
     from: readonly [number, number, number],
     to: readonly [number, number, number],
   ): Promise<number> {
-    for (;;) {
+    return this.withPages(() => {
       const below = this.#rank(from);
       const above = below === MISS ? MISS : this.#rank(to);
-      if (below !== MISS && above !== MISS) return Math.max(0, above - below);
-      await this.fetch();
-    }
+      return below === MISS || above === MISS ? MISS : Math.max(0, above - below);
+    });
   }
 
   /** The address of every page, for audits: leaves are named by the inner pages and not read. */

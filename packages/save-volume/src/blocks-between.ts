@@ -10,7 +10,6 @@ import { getU48 } from '@palimpsest/bytes';
 import type { BlockMap } from './block-map.js';
 import { readKey } from './block-tree.js';
 import { KEY } from './format.js';
-import { MISS } from './page-cache.js';
 import { LIVE } from './versions.js';
 
 /** Versions from `from` on and below `to`, level 0. */
@@ -84,15 +83,10 @@ async function seekVersion(
   space: number,
   version: number,
 ): Promise<number | undefined> {
-  for (;;) {
-    const found = map.byVersion.seek(space, version, 0);
-    if (found === undefined) return undefined;
-    if (found !== MISS) {
-      const [foundSpace, foundVersion] = readKey(found.view, found.at);
-      return foundSpace === space ? foundVersion : undefined;
-    }
-    await map.byVersion.fetch();
-  }
+  const found = await map.byVersion.find(space, version, 0);
+  if (found === undefined) return undefined;
+  const [foundSpace, foundVersion] = readKey(found.view, found.at);
+  return foundSpace === space ? foundVersion : undefined;
 }
 
 async function scanByBlock(

@@ -287,12 +287,8 @@ export class SaveVolume implements AsyncDisposable {
   }
 
   /** Looks an entry up, bringing pages in as needed. */
-  async find(space: number, block: number, version: number): Promise<MapEntry | undefined> {
-    for (;;) {
-      const entry = this.map.lookUp(space, block, version);
-      if (entry !== MISS) return entry;
-      await this.map.fetch();
-    }
+  find(space: number, block: number, version: number): Promise<MapEntry | undefined> {
+    return this.map.withPages(() => this.map.lookUp(space, block, version));
   }
 
   // ---- Writing -------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import { isStorageError } from '@palimpsest/block-device';
 import type { BlockMap } from './block-map.js';
 import { type BlockTree, readKey } from './block-tree.js';
 import { readEntry } from './entries.js';
-import { MISS } from './page-cache.js';
 import type { MapEntry } from './pending-map.js';
 import { LIVE } from './versions.js';
 
@@ -106,13 +105,8 @@ export async function missingIn(tree: BlockTree, keys: readonly ScanKey[]): Prom
 }
 
 async function has(tree: BlockTree, key: ScanKey): Promise<boolean> {
-  for (;;) {
-    const found = tree.seek(...key);
-    if (found !== MISS) {
-      return found !== undefined && sameKey(readKey(found.view, found.at), key);
-    }
-    await tree.fetch();
-  }
+  const found = await tree.find(...key);
+  return found !== undefined && sameKey(readKey(found.view, found.at), key);
 }
 
 /** The first key after `from` that can be found on other pages than those that cannot be read. */

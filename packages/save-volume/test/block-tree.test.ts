@@ -101,11 +101,7 @@ describe.each([false, true])('late device: %s', (late) => {
         expect(pages).toBeLessThanOrEqual(4 + keys.length / 6);
         for (let probe = 0; probe < 20; probe += 1) {
           const key: Key = [random.below(3), random.below(2 ** 32) * 3, random.below(4)];
-          let found = tree.seek(...key);
-          while (found === MISS) {
-            await tree.fetch();
-            found = tree.seek(...key);
-          }
+          const found = await tree.find(...key);
           const expected = keys.find((other) => compare(other, key) >= 0);
           expect(found && readKey(found.view, found.at)).toEqual(expected && [...expected]);
         }
@@ -121,6 +117,64 @@ test('a tree emptied of everything takes no page', async () => {
   expect(tree.root.levels).toBeGreaterThan(2);
   tree.root = await tree.apply(updates(keys.map((key) => ({ key, removed: true }))), supply, 2);
   expect(tree.root).toEqual(EMPTY_ROOT);
+});
+
+describe('more look-ups at once than the cache has pages (P2)', () => {
+  const count = 6000;
+
+  /** A cold cache of 32 pages over a tree of hundreds, on a device that refuses to be read without end. */
+  async function cold() {
+    const { tree, supply, device } = world(false);
+    const keys = Array.from({ length: count }, (_, index): Key => [1, index, 0]);
+    tree.root = await tree.apply(updates(keys.map((key) => ({ key, removed: false }))), supply, 1);
+    expect(tree.root.pages).toBeGreaterThan(200);
+    const reads = { done: 0, most: 0 };
+    const counting = {
+      size: device.size,
+      readInto: (target: Uint8Array, position: number) => {
+        reads.done += 1;
+        if (reads.done > reads.most) throw new Error(`${reads.done} reads: no end`);
+        return device.readInto(target, position);
+      },
+    };
+    const shape = { tree: 2, stride: KEY.size, blockSize: BLOCK };
+    const pages = new PageCache(counting, BLOCK, 0);
+    return { tree: new BlockTree(shape, device, pages, tree.root), reads };
+  }
+
+  test.each([200, 1000])(
+    '%i in step all end, each page read once for each at most',
+    async (many) => {
+      const { tree, reads } = await cold();
+      reads.most = many * tree.root.levels;
+      const wanted = Array.from({ length: many }, (_, index) => Math.floor((index * count) / many));
+      const found = await Promise.all(wanted.map((second) => tree.find(1, second, 0)));
+      expect(found.map((each) => each && readKey(each.view, each.at)[1])).toEqual(wanted);
+    },
+  );
+
+  test('one that needs every page at once ends, and reads each once', async () => {
+    const { tree, reads } = await cold();
+    reads.most = tree.root.pages;
+    const wanted = Array.from({ length: count / 10 }, (_, index) => 10 * index);
+    const all = await tree.withPages(() => {
+      const found: number[] = [];
+      for (const second of wanted) {
+        const entry = tree.seek(1, second, 0);
+        if (entry === MISS) return MISS;
+        if (entry !== undefined) found.push(readKey(entry.view, entry.at)[1]);
+      }
+      return found;
+    });
+    expect(all).toEqual(wanted);
+  });
+
+  test('all who look for the same wait for the same pages', async () => {
+    const { tree, reads } = await cold();
+    reads.most = tree.root.levels;
+    await Promise.all(Array.from({ length: 100 }, () => tree.find(1, 77, 0)));
+    expect(reads.done).toBe(tree.root.levels);
+  });
 });
 
 test('a damaged page is an error that names it, not a wrong answer (T2)', async () => {

@@ -54,6 +54,15 @@ describe('the page cache', () => {
     expect(leaves.map(({ parent }) => parent)).toEqual([undefined, undefined]);
   });
 
+  test('P1: a page that is not kept any more leads to none, though a look-up still has it (P2)', () => {
+    const { add, look, old } = world();
+    for (let address = 100; address < 100 + 2 * LEAST; address += 1) add(address);
+    const leaf = add(3);
+    expect(look(old, 0)).toBe(leaf);
+    expect(old.children[0]).toBeUndefined();
+    expect(leaf.parent).toBeUndefined();
+  });
+
   test('P1: a page written anew at an address takes the place of the one before', () => {
     const { cache, look, old } = world();
     look(old, 0);

@@ -51,6 +51,12 @@ interface Report {
   readonly hashes: Float64Array;
 }
 
+/**
+ * A piece of work takes seconds, and to report a failure a minute. One that turns round and round, so
+ * that its worker cannot tell, is given up.
+ */
+const PIECE_SECONDS = 300;
+
 const seconds = (): number => performance.now() / 1000;
 const totals = { seen: new Set<number>(), tally: newTally() };
 const images = Number(values.images);
@@ -113,9 +119,22 @@ async function runAll(): Promise<void> {
 
 function reportOf(child: ChildProcess): Promise<Report> {
   return new Promise((resolve, reject) => {
-    child.on('message', (report) => resolve(report as Report));
+    let piece = 'start';
+    const watchdog = setTimeout(() => {
+      console.error(`FAILED ${piece}: not done after ${PIECE_SECONDS} s: an operation never ends`);
+      console.error(`run it again: npm run torture -- ${piece}`);
+      child.kill('SIGKILL');
+    }, PIECE_SECONDS * 1000);
+    child.on('message', (message) => {
+      if (typeof message !== 'string') return resolve(message as Report);
+      piece = message;
+      watchdog.refresh();
+    });
     child.on('error', reject);
-    child.on('exit', (code) => reject(new WorkerFailed(`a worker ended with ${code}`)));
+    child.on('exit', (code) => {
+      clearTimeout(watchdog);
+      reject(new WorkerFailed(`a worker ended with ${code}`));
+    });
   });
 }
 
@@ -128,6 +147,7 @@ async function runShare(share: Share): Promise<void> {
     totals,
     onStart: (words) => {
       running = words;
+      process.send?.(words);
       if (values.quiet || seconds() < last + 10) return;
       last = seconds();
       const { tally } = totals;

@@ -239,6 +239,14 @@ export const MUTANTS: readonly Mutant[] = [
     check: torture,
   },
   {
+    name: 'brought-pages-lost',
+    bug: 'pages brought for a look-up go when others bring more, and all look for ever (P2)',
+    file: 'packages/save-volume/src/page-cache.ts',
+    find: 'this.#pages.get(address) ?? this.#brought?.get(address);',
+    replace: 'this.#pages.get(address);',
+    check: { kind: 'test', folder: 'packages/save-volume', filter: 'block-tree' },
+  },
+  {
     name: 'bit-map-never-set',
     bug: 'a block is saved again at each write, over what was saved first (I2)',
     file: 'packages/ro-snapshot/src/copy-out.ts',
