@@ -208,8 +208,9 @@ export class Lineage {
       const layer = layers[depth] as Layer;
       const { space, version } = layer;
       const isPast = block >= layer.size;
-      const isMissing = isSearched && this.#save.map.lookUp(space, block, version) === undefined;
-      const own = !isPast && !isMissing && this.#save.readSaved(space, block, version, target);
+      const isMissing =
+        isPast || (isSearched && this.#save.map.lookUp(space, block, version) === undefined);
+      const own = !isMissing && this.#save.readSaved(space, block, version, target);
       // One that has begun to fill the target is waited for: the target is its until it ends.
       if (typeof own !== 'boolean') return this.#readSlowly(layers, depth, own, block, target);
       if (!own && !isPast) {
