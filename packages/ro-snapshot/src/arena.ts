@@ -5,11 +5,13 @@
 import { type Completion, together } from '@palimpsest/block-device';
 import type { HeldBlock } from '@palimpsest/save-volume';
 
-/**
- * Reads or writes in flight at once: enough to fill a disk's queue. Where they are done at once, so many
- * in one turn of the event loop, which is less than a millisecond's worth: a commit has a thousand.
- */
+/** Reads or writes in flight at once: enough to fill a disk's queue. */
 const IN_FLIGHT_MAX = 64;
+/**
+ * Where they are done at once, so many in one turn of the event loop: as long as a client takes to send its
+ * next request, so that a commit of a thousand is done while nobody waits for it.
+ */
+const MOVES_A_TURN = 4;
 /** Bytes of one read or write at most. */
 const RUN_BYTES = 1 << 20;
 
@@ -109,12 +111,15 @@ export function transferAll(
   move: (run: Run) => Completion,
   begin = 0,
 ): Completion {
-  for (let from = begin; from < runs.length; from += IN_FLIGHT_MAX) {
-    const next = from + IN_FLIGHT_MAX;
+  for (let from = begin, next = from; from < runs.length; from = next) {
     const moved = together((waits) => {
-      for (const run of runs.slice(from, next)) {
-        const moving = move(run);
+      while (
+        next < runs.length &&
+        next - from < (waits.length > 0 ? IN_FLIGHT_MAX : MOVES_A_TURN)
+      ) {
+        const moving = move(runs[next] as Run);
         if (moving !== undefined) waits.push(moving);
+        next += 1;
       }
     });
     const completion = moved ?? (next < runs.length ? turn() : undefined);

@@ -15,6 +15,7 @@ import {
   encodeObject,
   HeldBlocks,
   type Participant,
+  PUTS_A_TURN,
   type SaveVolume,
 } from '@palimpsest/save-volume';
 import { Arena, isZero, transferAll } from './arena.js';
@@ -110,10 +111,11 @@ export class CopyOut implements Participant {
     }
   }
 
-  fill(batch: Batch): boolean {
+  async fill(batch: Batch): Promise<boolean> {
     if (this.failure !== undefined) return false;
     const more = this.#putMarks(batch);
-    for (const gathered of this.#old.blocks) {
+    for (const [index, gathered] of this.#old.blocks.entries()) {
+      if ((index + 1) % PUTS_A_TURN === 0) await this.#parts.save.turn();
       if (!batch.hasRoom(gathered.states.length)) return true;
       this.#put(batch, gathered);
     }

@@ -20,6 +20,7 @@ import {
   type MapEntry,
   MISS,
   type Participant,
+  PUTS_A_TURN,
   type SaveVolume,
   versionOf,
 } from '@palimpsest/save-volume';
@@ -82,7 +83,8 @@ export class OwnBlocks implements Participant {
 
   async fill(batch: Batch): Promise<boolean> {
     this.#tally = this.#cycle;
-    for (const block of this.held.unfilled()) {
+    for (const [index, block] of this.held.unfilled().entries()) {
+      if ((index + 1) % PUTS_A_TURN === 0) await this.#save.turn();
       if (!batch.hasRoom(OPERATIONS)) return true;
       const wait = this.#change(batch, block, 0);
       if (wait !== undefined) await wait;

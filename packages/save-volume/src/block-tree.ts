@@ -47,9 +47,9 @@ export interface PageSupply {
   readonly turn: () => Promise<void>;
 }
 
-/** Pages written, and changes merged, between two turns. */
-const PAGES_A_TURN = 64;
-const CHANGES_A_TURN = 2048;
+/** Pages written, and changes merged, between two turns: as long as a few requests take. */
+const PAGES_A_TURN = 8;
+const CHANGES_A_TURN = 256;
 
 /** Reads the key of the record at `at`. */
 export function readKey(

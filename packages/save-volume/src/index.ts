@@ -2,7 +2,7 @@
  * The save volume: superblocks, journal, allocator and the versioned block map on any BlockDevice,
  * with atomic, group-committed changes. Durable and crash-safe; memory bounded by a cache budget.
  */
-export type { Batch } from './batch.js';
+export { type Batch, PUTS_A_TURN } from './batch.js';
 export { ById } from './by-id.js';
 export type { CheckedPart, CheckReport } from './check.js';
 export { checkSaveVolume } from './check.js';

@@ -9,8 +9,8 @@ import { ENTRY, KEY } from './format.js';
 import type { PendingEntry, PendingMap } from './pending-map.js';
 import { LIVE } from './versions.js';
 
-/** Changes encoded before other work goes on: about a millisecond's worth. */
-const CHANGES_A_TURN = 1024;
+/** Changes encoded before other work goes on: as long as a few requests take. */
+const CHANGES_A_TURN = 128;
 
 /** The pending changes, which must not change meanwhile, in the order of both trees. */
 export async function treeUpdates(
