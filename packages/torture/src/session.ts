@@ -79,7 +79,13 @@ export class Session {
     };
     const { cacheBytes, dirtyBytes, full, saveBytes, blockSize } = geometry;
     const growth = full ? { maximumBytes: saveBytes } : { growBytes: 48 * blockSize };
-    const limits = { cacheBytes, dirtyBytes, commitBytes: dirtyBytes / 4, ...growth, ...hooks };
+    const turns = jitter?.random.fork('turns');
+    // Where calls take their time, so do the turns of the event loop that commits give to others.
+    const turn = async (): Promise<void> => {
+      for (let left = turns?.below(12) ?? 0; left > 0; left -= 1) await undefined;
+    };
+    const commits = { commitBytes: dirtyBytes / 4, turn };
+    const limits = { cacheBytes, dirtyBytes, ...commits, ...growth, ...hooks };
     const save = await openSaveVolume(open(SAVE_DISK), limits);
     if (geometry.frontFirst) handOutFromTheFront(save);
     const session = new Session(world, geometry, save, disks);
