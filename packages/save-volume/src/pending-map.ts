@@ -63,8 +63,8 @@ export class PendingMap {
   /** The same for stretches, which are no more than the rows. */
   #stretches = new Int32Array(2 * ROWS_LEAST).fill(NONE);
   #count = 0;
-  #highest = 0;
-  readonly #spaces = new Set<number>();
+  /** Of each space with changes: how many entries of each version they put, removals left out. */
+  readonly #counts = new Map<number, Map<number, number>>();
 
   /** Changes held. */
   get count(): number {
@@ -87,24 +87,25 @@ export class PendingMap {
     let row = first;
     while (row !== NONE && columns.version[row] !== entry.version)
       row = columns.next[row] as number;
-    if (row === NONE) {
+    const isNew = row === NONE;
+    if (isNew) {
       row = this.#count;
       this.#count += 1;
       columns.space[row] = space;
       columns.block[row] = block;
       columns.version[row] = entry.version;
-      this.#highest = Math.max(this.#highest, entry.version);
       if (first === NONE) {
         this.#table[slot] = row;
         columns.next[row] = NONE;
         this.#intoStretch(row);
-        this.#spaces.add(space);
       } else {
         columns.next[row] = columns.next[first] as number;
         columns.next[first] = row;
       }
       columns.state[row] = first === NONE ? FIRST : 0;
     }
+    const wasPut = !isNew && ((columns.state[row] as number) & REMOVED) === 0;
+    this.#tally(space, entry.version, Number(!removed) - Number(wasPut));
     columns.address[row] = entry.address;
     columns.flags[row] = entry.flags;
     columns.checksum[row] = entry.checksum;
@@ -113,7 +114,7 @@ export class PendingMap {
 
   /** Spaces with changes, in order. */
   spaces(): number[] {
-    return [...this.#spaces].sort((a, b) => a - b);
+    return [...this.#counts.keys()].sort((a, b) => a - b);
   }
 
   /** Blocks of a space with changes, in order. Typed arrays sort numbers without a comparator. */
@@ -131,7 +132,7 @@ export class PendingMap {
 
   /** Visits the changes of one space, in no order. */
   eachOf(space: number, visit: Visit): void {
-    if (!this.#spaces.has(space)) return;
+    if (!this.#counts.has(space)) return;
     const { block, space: spaces } = this.#columns;
     for (let row = 0; row < this.#count; row += 1) {
       if (spaces[row] === space) visit(block[row] as number, this.#alone(row));
@@ -140,21 +141,16 @@ export class PendingMap {
 
   /** Entries of one space whose version is from `from` on and below `to`, removals left out. */
   countOf(space: number, from: number, to: number): number {
-    // Versions of spans are the highest, and there are hardly ever any.
-    if (!this.#spaces.has(space) || from > this.#highest) return 0;
-    const { space: spaces, state, version } = this.#columns;
-    let count = 0;
-    for (let row = 0; row < this.#count; row += 1) {
-      if (spaces[row] !== space || ((state[row] as number) & REMOVED) !== 0) continue;
-      const found = version[row] as number;
-      if (found >= from && found < to) count += 1;
+    let all = 0;
+    for (const [version, count] of this.#counts.get(space) ?? []) {
+      if (version >= from && version < to) all += count;
     }
-    return count;
+    return all;
   }
 
   /** Visits the changes of one space's blocks from `from` on and below `to`, in no order. */
   eachIn(space: number, from: number, to: number, visit: Visit): void {
-    if (!this.#spaces.has(space)) return;
+    if (!this.#counts.has(space)) return;
     const { block: blocks, space: spaces, state, nextInStretch } = this.#columns;
     const first = Math.floor(from / STRETCH);
     const end = Math.ceil(to / STRETCH);
@@ -184,8 +180,16 @@ export class PendingMap {
     this.#table.fill(NONE);
     this.#stretches.fill(NONE);
     this.#count = 0;
-    this.#highest = 0;
-    this.#spaces.clear();
+    this.#counts.clear();
+  }
+
+  #tally(space: number, version: number, more: number): void {
+    let counts = this.#counts.get(space);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#counts.set(space, counts);
+    }
+    if (more !== 0) counts.set(version, (counts.get(version) ?? 0) + more);
   }
 
   #visitBlock(space: number, block: number, visit: Visit): void {
