@@ -11,7 +11,7 @@ const IN_FLIGHT_MAX = 64;
  * Where they are done at once, so many in one turn of the event loop: as long as a client takes to send its
  * next request, so that a commit of a thousand is done while nobody waits for it.
  */
-const MOVES_A_TURN = 4;
+const MOVES_A_TURN = 2;
 /** Bytes of one read or write at most. */
 const RUN_BYTES = 1 << 20;
 

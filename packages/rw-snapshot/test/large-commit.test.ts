@@ -47,7 +47,7 @@ test('a large commit of a branch gives turns, and what is written in them counts
   };
   await branch.device.flush();
   inTurn = async () => undefined;
-  expect(turns).toBeGreaterThanOrEqual(Math.floor(BLOCKS / 16));
+  expect(turns).toBeGreaterThanOrEqual(Math.floor(BLOCKS / 8));
   expect(turns).toBeLessThan(250);
   await branch.device.flush();
 

@@ -43,7 +43,7 @@ export function blockChecksum(space: number, block: number, data: Uint8Array): n
 }
 
 /** Blocks put into a batch in one turn of the event loop: their checksums take what a request takes. */
-export const PUTS_A_TURN = 16;
+export const PUTS_A_TURN = 8;
 
 const NOWHERE: MapEntry = { version: 0, address: 0, flags: 0, checksum: 0 };
 

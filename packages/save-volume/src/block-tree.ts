@@ -48,8 +48,8 @@ export interface PageSupply {
 }
 
 /** Pages written, and changes merged, between two turns: as long as a few requests take. */
-const PAGES_A_TURN = 8;
-const CHANGES_A_TURN = 256;
+const PAGES_A_TURN = 4;
+const CHANGES_A_TURN = 128;
 
 /** Reads the key of the record at `at`. */
 export function readKey(

@@ -10,7 +10,7 @@ import type { PendingEntry, PendingMap } from './pending-map.js';
 import { LIVE } from './versions.js';
 
 /** Changes encoded before other work goes on: as long as a few requests take. */
-const CHANGES_A_TURN = 128;
+const CHANGES_A_TURN = 64;
 
 /** The pending changes, which must not change meanwhile, in the order of both trees. */
 export async function treeUpdates(
