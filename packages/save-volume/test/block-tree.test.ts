@@ -142,16 +142,13 @@ describe('more look-ups at once than the cache has pages (P2)', () => {
     return { tree: new BlockTree(shape, device, pages, tree.root), reads };
   }
 
-  test.each([200, 1000])(
-    '%i in step all end, each page read once for each at most',
-    async (many) => {
-      const { tree, reads } = await cold();
-      reads.most = many * tree.root.levels;
-      const wanted = Array.from({ length: many }, (_, index) => Math.floor((index * count) / many));
-      const found = await Promise.all(wanted.map((second) => tree.find(1, second, 0)));
-      expect(found.map((each) => each && readKey(each.view, each.at)[1])).toEqual(wanted);
-    },
-  );
+  test.each([200, 1000])('%i in step all end, each page read once for all', async (many) => {
+    const { tree, reads } = await cold();
+    reads.most = tree.root.pages;
+    const wanted = Array.from({ length: many }, (_, index) => Math.floor((index * count) / many));
+    const found = await Promise.all(wanted.map((second) => tree.find(1, second, 0)));
+    expect(found.map((each) => each && readKey(each.view, each.at)[1])).toEqual(wanted);
+  });
 
   test('one that needs every page at once ends, and reads each once', async () => {
     const { tree, reads } = await cold();
